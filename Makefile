@@ -1,0 +1,45 @@
+# Every target does its own set-up: on a fresh machine any of them is a good first command.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock test-browser-setup clean
+
+# Four at most: tests that start real servers gain nothing from more, and a big machine would start dozens.
+TEST_JOBS ?= logical --maxprocesses=4
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  make demo DEMO_FLAGS="..."   options for bursar demo'
+	@echo '  make test TEST_FLAGS="..."   options for pytest, such as -k gate'
+	@echo '  make setup PYTHON=...        which Python (3.11 or newer) to build with'
+
+setup: ## Build .venv with what the product needs
+	@scripts/setup.sh runtime
+
+# On Ctrl-C the terminal tells make as well. Make then ends as interrupted, and stays quiet about it only
+# if the recipe ends with 0.
+demo: ## Start Bursar with sample traffic and open pages
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh runtime && .venv/bin/bursar demo $(DEMO_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+test: lint ## Lint, then run all tests
+	.venv/bin/pytest -n $(TEST_JOBS) --dist loadgroup $(TEST_FLAGS)
+
+lint: ## Check style, types and import rules
+	@scripts/setup.sh dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+lock: ## Make the lock files again from pyproject.toml
+	@scripts/lock.sh $(LOCK_FLAGS)
+
+test-browser-setup: ## Install Chromium for the page tests (Debian, Ubuntu)
+	@scripts/browser.sh
+
+clean: ## Remove .venv and caches; data stays
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find bursar engine jobs dashboard tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
