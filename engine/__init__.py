@@ -1,0 +1,53 @@
+"""Bursar's enforcement engine: its public names, each loaded when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.decision import Decision, Denied, ReasonCode
+    from engine.policy.conditions import EnvironmentCondition, PolicyContext, ProviderCondition
+    from engine.policy.engine import ConflictResolutionStrategy, PolicyEngine, PolicyEvaluationResult
+    from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+    from engine.pricing.estimator import ExternalAgentCostEstimator
+    from engine.service import GovernanceService
+
+__all__ = [
+    "ConflictResolutionStrategy",
+    "Decision",
+    "Denied",
+    "EnvironmentCondition",
+    "ExternalAgentCostEstimator",
+    "ExternalAgentPolicy",
+    "GovernanceService",
+    "PolicyContext",
+    "PolicyEffect",
+    "PolicyEngine",
+    "PolicyEvaluationResult",
+    "ProviderCondition",
+    "ReasonCode",
+]
+
+_HOMES = {
+    "ConflictResolutionStrategy": "engine.policy.engine",
+    "Decision": "engine.decision",
+    "Denied": "engine.decision",
+    "EnvironmentCondition": "engine.policy.conditions",
+    "ExternalAgentCostEstimator": "engine.pricing.estimator",
+    "ExternalAgentPolicy": "engine.policy.policy",
+    "GovernanceService": "engine.service",
+    "PolicyContext": "engine.policy.conditions",
+    "PolicyEffect": "engine.policy.policy",
+    "PolicyEngine": "engine.policy.engine",
+    "PolicyEvaluationResult": "engine.policy.engine",
+    "ProviderCondition": "engine.policy.conditions",
+    "ReasonCode": "engine.decision",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    return getattr(import_module(home), name)

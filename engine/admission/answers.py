@@ -1,0 +1,105 @@
+"""What the scripts of the gate answer, as types. Pure: also reads the same texts back from the event stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.admission.plan import PlannedCounter, PlannedRate
+from engine.decision import CounterReading, RateReading, ReasonCode
+from engine.money import format_usd
+
+_WINDOWS = {
+    ReasonCode.RATE_PER_MINUTE: (0, "minute"),
+    ReasonCode.RATE_PER_HOUR: (1, "hour"),
+    ReasonCode.RATE_PER_DAY: (2, "day"),
+}
+_EXECUTION_REASONS = (ReasonCode.BUDGET_MONTHLY_EXECUTIONS, ReasonCode.BUDGET_DAILY_EXECUTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """The gate's answer to a check: `reason` says whether and why; readings are from before the call."""
+
+    reason: ReasonCode
+    denied_by: int
+    now_ms: int
+    counters: tuple[CounterReading, ...]
+    rates: tuple[RateReading, ...]
+    wait_ms: int
+    expires_ms: int
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may happen; then its reserve is held until `expires_ms`."""
+        return self.reason is ReasonCode.ALLOWED
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """Whole seconds after which only time stands between the caller and a yes; `None` when waiting is no cure."""
+        if self.reason.group != "rate_limit" or self.wait_ms < 0:
+            return None
+        return max(1, -(-self.wait_ms // 1000))
+
+
+def read_check(reply: Sequence[Any], counters: Sequence[PlannedCounter], rates: Sequence[PlannedRate]) -> CheckAnswer:
+    """Type the reply of `check.lua`; `counters` and `rates` are what was asked."""
+    _, now, reason, denied_by, counted, rated, wait, expires = reply
+    return CheckAnswer(
+        reason=ReasonCode(reason),
+        denied_by=int(denied_by),
+        now_ms=int(now),
+        counters=tuple(map(_counter, counters, counted.split())),
+        rates=tuple(map(_rate, rates, rated.split())),
+        wait_ms=int(wait),
+        expires_ms=int(expires),
+    )
+
+
+def _counter(planned: PlannedCounter, text: str) -> CounterReading:
+    spent, held, executions = (int(number) for number in text.split(":"))
+    return CounterReading(
+        budget_id=planned.budget_id,
+        scope=planned.scope,
+        period=planned.period.kind,
+        period_label=planned.period.label,
+        limit_micros=planned.limit_micros,
+        execution_limit=planned.execution_limit,
+        spent_micros=spent,
+        held_micros=held,
+        executions=executions,
+    )
+
+
+def _rate(planned: PlannedRate, text: str) -> RateReading:
+    minute, hour, day = (int(number) for number in text.split(":"))
+    return RateReading(planned.rate_limit_id, planned.per, planned.scope, (minute, hour, day), planned.limits)
+
+
+def check_message(answer: CheckAnswer, reserve_micros: int, denial: str) -> str:
+    """The sentence for a person. `denial` is the sentence of a denial decided before the gate was asked."""
+    reason = answer.reason
+    if reason is ReasonCode.ALLOWED:
+        return "Allowed"
+    if answer.denied_by == 0:
+        return denial
+    if reason in _WINDOWS:
+        index, window = _WINDOWS[reason]
+        rate = answer.rates[answer.denied_by - 1]
+        wait = answer.retry_after_seconds
+        again = f"; try again in {wait} s" if wait is not None else ""
+        return (
+            f"Rate limit '{rate.rate_limit_id}' of {rate.per} {rate.scope!r} is reached: "
+            f"{rate.used[index]} of {rate.limits[index]} requests per {window}{again}"
+        )
+    counter = answer.counters[answer.denied_by - 1]
+    period = "Monthly" if counter.period == "month" else "Daily"
+    if reason in _EXECUTION_REASONS:
+        return (
+            f"{period} execution limit of budget '{counter.budget_id}' would be exceeded: "
+            f"{counter.executions + 1} > {counter.execution_limit}"
+        )
+    projected = counter.spent_micros + counter.held_micros + reserve_micros
+    limit = counter.limit_micros or 0
+    return f"{period} budget '{counter.budget_id}' would be exceeded: {format_usd(projected)} > {format_usd(limit)}"

@@ -1,0 +1,89 @@
+-- Shared by every script of the gate; put in front of each of them.
+--
+-- KEYS[1] counters  hash: epoch, doc, and for each counter <name>:s spent, <name>:h held, <name>:x executions
+-- KEYS[2] holds     hash: epoch, and decision id -> "<state> <reserve> <charged> <pricing> <counter> <counter> ..."
+--                   state: H held, S settled, X expired, C cancelled; pricing: provider,model,complexity
+-- KEYS[3] expiry    sorted set by milliseconds: o:<id> hold to expire, c:<id> closed hold to forget,
+--                   p:<counter> ended counter to forget, epoch:<epoch> at +inf
+-- KEYS[4] events    stream
+--
+-- The first three carry one epoch. Amounts are integer micro-dollars, exact in a double up to 2^53.
+
+local FIRST_COUNTER_WORD = 5
+local CLOSED_HOLD_MS = 3600000
+local ENDED_COUNTER_MS = 172800000
+
+local function integer(number)
+  return string.format('%.0f', number)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function is_cold(epoch)
+  return not epoch
+    or redis.call('HGET', KEYS[2], 'epoch') ~= epoch
+    or not redis.call('ZSCORE', KEYS[3], 'epoch:' .. epoch)
+end
+
+local function is_late(now, not_after)
+  return not_after > 0 and now > not_after
+end
+
+local function split(text)
+  local words = {}
+  for word in string.gmatch(text, '%S+') do
+    words[#words + 1] = word
+  end
+  return words
+end
+
+-- Close a hold (its words from KEYS[2]): release what it still holds, charge `amount`, remember it for an hour.
+-- Returns the record as it was, which the event carries so that the ledger can make the same change.
+local function close_hold(id, words, state, amount, now)
+  local before = table.concat(words, ' ')
+  local reserve = tonumber(words[2])
+  local charged = tonumber(words[3])
+  for i = FIRST_COUNTER_WORD, #words do
+    if words[1] == 'H' then
+      redis.call('HINCRBY', KEYS[1], words[i] .. ':h', integer(-reserve))
+    end
+    if amount ~= charged then
+      redis.call('HINCRBY', KEYS[1], words[i] .. ':s', integer(amount - charged))
+    end
+  end
+  words[1] = state
+  words[3] = integer(amount)
+  redis.call('HSET', KEYS[2], id, table.concat(words, ' '))
+  redis.call('ZREM', KEYS[3], 'o:' .. id)
+  redis.call('ZADD', KEYS[3], integer(now + CLOSED_HOLD_MS), 'c:' .. id)
+  return before
+end
+
+-- Do what is due in KEYS[3], at most `most` entries: expired holds are charged at their reserve.
+local function sweep_due(now, most)
+  local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', integer(now), 'LIMIT', 0, most)
+  for _, member in ipairs(due) do
+    local kind = string.sub(member, 1, 2)
+    local name = string.sub(member, 3)
+    if kind == 'o:' then
+      local record = redis.call('HGET', KEYS[2], name)
+      if record then
+        local words = split(record)
+        local before = close_hold(name, words, 'X', tonumber(words[2]), now)
+        redis.call('XADD', KEYS[4], '*', 'k', 'expired', 'd', name, 't', integer(now), 'm', words[2], 'h', before)
+      else
+        redis.call('ZREM', KEYS[3], member)
+      end
+    elseif kind == 'c:' then
+      redis.call('HDEL', KEYS[2], name)
+      redis.call('ZREM', KEYS[3], member)
+    else
+      redis.call('HDEL', KEYS[1], name .. ':s', name .. ':h', name .. ':x')
+      redis.call('ZREM', KEYS[3], member)
+    end
+  end
+  return #due
+end

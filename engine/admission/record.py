@@ -1,0 +1,142 @@
+"""The part of a check that is known before the gate is asked; travels in the event as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from engine.admission.plan import PlannedCounter, PlannedRate
+from engine.clock import from_ms
+from engine.periods import Period
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """Facts, price and policy result of one check. Absent names are empty texts; `prepare_us` is microseconds."""
+
+    agent_id: str
+    team_id: str
+    user_id: str
+    provider: str
+    model: str
+    environment: str
+    complexity: str
+    action: str
+    input_tokens: int | None
+    output_tokens: int | None
+    estimate_micros: int
+    reserve_micros: int
+    document_version: int
+    price_book_version: str
+    prepare_us: int
+    policy_effect: str
+    policy_reason: str
+    matched_policies: tuple[str, ...]
+    denial: str
+    counters: tuple[PlannedCounter, ...]
+    rates: tuple[PlannedRate, ...]
+
+    def to_json(self) -> str:
+        """The record as compact JSON."""
+        return json.dumps(
+            [
+                self.agent_id,
+                self.team_id,
+                self.user_id,
+                self.provider,
+                self.model,
+                self.environment,
+                self.complexity,
+                self.action,
+                self.input_tokens,
+                self.output_tokens,
+                self.estimate_micros,
+                self.reserve_micros,
+                self.document_version,
+                self.price_book_version,
+                self.prepare_us,
+                self.policy_effect,
+                self.policy_reason,
+                self.matched_policies,
+                self.denial,
+                [_counter_to_list(counter) for counter in self.counters],
+                [(rate.rate_limit_id, rate.per, rate.scope, rate.limits) for rate in self.rates],
+            ],
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> CheckRecord:
+        """Read back what `to_json` wrote."""
+        values: list[Any] = json.loads(text)
+        *simple, matched, denial, counters, rates = values
+        return cls(
+            *simple,  # type: ignore[call-arg]
+            tuple(matched),
+            denial,
+            tuple(_counter_from_list(values) for values in counters),
+            tuple(PlannedRate(limit_id, per, scope, tuple(limits)) for limit_id, per, scope, limits in rates),
+        )
+
+
+def _counter_to_list(counter: PlannedCounter) -> list[Any]:
+    period = counter.period
+    return [
+        counter.budget_id,
+        counter.scope,
+        period.kind,
+        period.label,
+        period.start_ms,
+        period.end_ms,
+        counter.limit_micros,
+        counter.execution_limit,
+    ]
+
+
+def _counter_from_list(values: list[Any]) -> PlannedCounter:
+    budget_id, scope, kind, label, start, end, limit, executions = values
+    return PlannedCounter(budget_id, scope, Period(kind, label, from_ms(start), from_ms(end)), limit, executions)
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """What a call is priced by, so that its tokens can be priced later."""
+
+    provider: str
+    model: str | None
+    complexity: str
+
+    def to_text(self) -> str:
+        """One word: provider,model,complexity."""
+        return f"{self.provider},{self.model or ''},{self.complexity}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Pricing:
+        """Read back what `to_text` wrote."""
+        provider, model, complexity = text.split(",")
+        return cls(provider, model or None, complexity)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A hold as the gate keeps it: `<state> <reserve> <charged> <pricing> <counter name> ...`."""
+
+    state: str
+    reserve_micros: int
+    charged_micros: int
+    pricing: Pricing
+    counters: tuple[str, ...]
+
+    @classmethod
+    def from_text(cls, text: str) -> HoldRecord:
+        """Read the gate's text."""
+        state, reserve, charged, pricing, *counters = text.split()
+        return cls(state, int(reserve), int(charged), Pricing.from_text(pricing), tuple(counters))
+
+    def to_text(self) -> str:
+        """Write the gate's text."""
+        return " ".join(
+            (self.state, str(self.reserve_micros), str(self.charged_micros), self.pricing.to_text(), *self.counters)
+        )

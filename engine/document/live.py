@@ -1,0 +1,44 @@
+"""A document version made ready for deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.document.schema import ConditionSpec, GovernanceDocument
+from engine.policy.conditions import Condition, EnvironmentCondition, ProviderCondition
+from engine.policy.engine import ConflictResolutionStrategy, PolicyEngine
+from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+
+
+@dataclass(frozen=True)
+class LiveDocument:
+    """One version of an organization's document, with its policies built."""
+
+    version: int
+    document: GovernanceDocument
+
+    @cached_property
+    def policies(self) -> PolicyEngine:
+        """The document's policies."""
+        return PolicyEngine(
+            (
+                ExternalAgentPolicy(
+                    policy_id=spec.policy_id,
+                    effect=PolicyEffect(spec.effect),
+                    conditions=[part for condition in spec.conditions for part in _conditions(condition)],
+                    priority=spec.priority,
+                    enabled=spec.enabled,
+                )
+                for spec in self.document.policies
+            ),
+            ConflictResolutionStrategy(self.document.combining),
+        )
+
+
+def _conditions(spec: ConditionSpec) -> Iterator[Condition]:
+    if spec.environments is not None:
+        yield EnvironmentCondition(spec.environments)
+    if spec.providers is not None:
+        yield ProviderCondition(spec.providers)

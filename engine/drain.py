@@ -1,0 +1,259 @@
+"""Move one organization's events from the stream to SQL, and install its state in Redis from SQL."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from engine.admission.gate import RedisGate
+from engine.admission.plan import plan_counters
+from engine.admission.record import HoldRecord
+from engine.admission.stream import EventStream, parse_stream_id
+from engine.clock import from_ms, to_ms, utc_now
+from engine.document.store import live_document
+from engine.ids import new_decision_id
+from engine.ledger.database import Database
+from engine.ledger.entries import read_event
+from engine.ledger.organizations import release_lease, request_rebuild, take_lease
+from engine.ledger.recount import Recount, facts_of, pricing_of, recount, replace_budget_usage
+from engine.ledger.tables import decisions, organizations, pending_events
+from engine.ledger.writer import CursorMoved, write_events
+
+logger = logging.getLogger(__name__)
+
+SQLITE_BATCH = 200
+"""Keeps write transactions short, so that other processes can write too."""
+BATCH = 2000
+DRAINED_THROUGH_SECONDS = 1
+"""How often an idle drain says that there was nothing more to store."""
+
+_STATE_CODES = {"held": "H", "expired": "X"}
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStep:
+    """What one step did: whether we are the writer, how many events were stored, whether the end was reached."""
+
+    leading: bool
+    stored: int
+    at_end: bool
+
+
+class LedgerDrain:
+    """The ledger writer of one organization. Only the holder of the organization's lease writes.
+
+    Not for sharing between threads. A crash at any point loses nothing and repeats nothing: the cursor moves in the
+    transaction that stores the events, and the stream is trimmed only afterwards.
+    """
+
+    def __init__(self, database: Database, gate: RedisGate, org_id: str, *, lease_seconds: int = 10) -> None:
+        self.org_id = org_id
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_decision_id()[-12:]}"
+        self._database = database
+        self._gate = gate
+        self._stream = EventStream(gate.client)
+        self._lease_seconds = lease_seconds
+        self._leased_until = 0.0
+        self._drained_noted = 0.0
+        self._batch = SQLITE_BATCH if database.is_sqlite else BATCH
+
+    def step(self) -> DrainStep:
+        """Store the next batch.
+
+        1. Take or renew the lease; without it, do nothing.
+        2. Rebuild Redis' state when asked to, or when the stream ends before the ledger's cursor.
+        3. Read after the cursor and write in one transaction, moving the cursor.
+        4. Trim the stream to the cursor. At its end, fold in settles that came late.
+        """
+        if not self._lead():
+            return DrainStep(False, 0, False)
+        cursor, rebuild_wanted = self._position()
+        if rebuild_wanted or self._is_behind(cursor):
+            self.rebuild()
+            cursor, _ = self._position()
+        step = self._store(cursor)
+        if step.at_end:
+            self._fold_pending()
+        return step
+
+    def drain(self, *, give_up_after: float = 60.0) -> bool:
+        """Step until the stream's end is in SQL. False when another writer leads and stays silent or slow."""
+        deadline = time.monotonic() + give_up_after
+        asked_at = from_ms(self._gate.now_ms)
+        while time.monotonic() < deadline:
+            try:
+                step = self.step()
+            except CursorMoved:
+                continue
+            if step.leading and step.at_end:
+                return True
+            if not step.leading:
+                if self._drained_through(asked_at):
+                    return True
+                time.sleep(0.05)
+        return False
+
+    def rebuild(self) -> None:
+        """Install the organization's state in Redis under a new epoch, as the ledger has it. Needs the lease.
+
+        1. Make the present state invalid, so that no check or settle changes anything meanwhile.
+        2. Store every event still in the stream.
+        3. Count usage and open holds in one snapshot; keep the result in SQL and raise the epoch.
+        4. Install it, unless an event came in after all: then from 2 again.
+        """
+        self._gate.invalidate(self.org_id)
+        while True:
+            cursor, _ = self._position()
+            while not self._store(cursor).at_end:
+                cursor, _ = self._position()
+            cursor, _ = self._position()
+            epoch, version, counted = self._count(from_ms(self._gate.now_ms))
+            if self._install(cursor, epoch, version, counted):
+                logger.info("rebuilt %s: epoch %d, %d open holds", self.org_id, epoch, len(counted.holds))
+                return
+
+    def rebuild_if_free(self) -> bool:
+        """Rebuild when no other writer leads; else ask the one that does, and answer false."""
+        if not self._lead():
+            with self._database.write() as connection:
+                request_rebuild(connection, self.org_id, utc_now())
+            return False
+        try:
+            self.rebuild()
+        finally:
+            self.release()
+        return True
+
+    def sweep(self) -> None:
+        """Expire holds that are due; when Redis lost the state, install it anew. Needs the lease."""
+        if self._gate.sweep(self.org_id).status == "COLD":
+            self.rebuild()
+
+    def release(self) -> None:
+        """Give the lease back."""
+        with self._database.write() as connection:
+            release_lease(connection, self.org_id, self.holder)
+        self._leased_until = 0.0
+
+    def _lead(self) -> bool:
+        now = time.monotonic()
+        if now < self._leased_until - self._lease_seconds / 2:
+            return True
+        with self._database.write() as connection:
+            if not take_lease(connection, self.org_id, self.holder, utc_now(), self._lease_seconds):
+                self._leased_until = 0.0
+                return False
+        self._leased_until = now + self._lease_seconds
+        return True
+
+    def _position(self) -> tuple[str, bool]:
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(organizations.c.cursor, organizations.c.rebuild_requested_at).where(
+                    organizations.c.org_id == self.org_id
+                )
+            ).one()
+        return row.cursor, row.rebuild_requested_at is not None
+
+    def _is_behind(self, cursor: str) -> bool:
+        return parse_stream_id(self._stream.last_id(self.org_id)) < parse_stream_id(cursor)
+
+    def _store(self, cursor: str) -> DrainStep:
+        read_at = from_ms(self._gate.now_ms)
+        entries = self._stream.read(self.org_id, cursor, self._batch)
+        at_end = len(entries) < self._batch
+        if not entries and time.monotonic() < self._drained_noted + DRAINED_THROUGH_SECONDS:
+            return DrainStep(True, 0, True)
+        with self._database.write() as connection:
+            write_events(
+                connection,
+                self.org_id,
+                [read_event(entry.stream_id, entry.fields) for entry in entries],
+                cursor=cursor,
+                holder=self.holder,
+                now=utc_now(),
+                drained_through=read_at if at_end else None,
+            )
+        self._drained_noted = time.monotonic()
+        if entries:
+            self._stream.trim(self.org_id, entries[-1].stream_id)
+        return DrainStep(True, len(entries), at_end)
+
+    def _count(self, now: datetime) -> tuple[int, int, Recount]:
+        with self._database.write() as connection:
+            live = live_document(connection, self.org_id)
+            counted = recount(connection, live.document, now)
+            replace_budget_usage(connection, self.org_id, counted, now)
+            connection.execute(
+                update(organizations)
+                .where(organizations.c.org_id == self.org_id)
+                .values(epoch=organizations.c.epoch + 1, rebuild_requested_at=None)
+            )
+            epoch = connection.execute(
+                select(organizations.c.epoch).where(organizations.c.org_id == self.org_id)
+            ).scalar_one()
+        return epoch, live.version, counted
+
+    def _install(self, cursor: str, epoch: int, version: int, counted: Recount) -> bool:
+        milliseconds, sequence = parse_stream_id(cursor)
+        arguments: list[str | int] = [milliseconds, sequence, epoch, version, len(counted.totals)]
+        for name, totals in counted.totals.items():
+            arguments += [
+                name,
+                totals.spent_micros,
+                totals.held_micros,
+                totals.executions,
+                totals.counter.period.end_ms,
+            ]
+        for hold in counted.holds:
+            arguments += [hold.decision_id, hold.record.to_text(), to_ms(hold.expires_at)]
+        return self._gate.install(self.org_id, arguments).status == "INSTALLED"
+
+    def _fold_pending(self) -> None:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(pending_events, decisions)
+                .join(decisions, decisions.c.decision_id == pending_events.c.decision_id)
+                .where(pending_events.c.org_id == self.org_id)
+                .order_by(pending_events.c.created_at)
+                .limit(100)
+            ).all()
+            document = live_document(connection, self.org_id).document if rows else None
+        for row in rows:
+            assert document is not None
+            record = HoldRecord(
+                _STATE_CODES.get(row.state, "S"),
+                row.reserve_micros,
+                row.spent_micros,
+                pricing_of(row),
+                tuple(counter.name for counter in plan_counters(document, facts_of(row), row.at)),
+            )
+            reply = self._gate.settle(
+                self.org_id,
+                decision_id=row.decision_id,
+                actual_micros=row.payload["actual_micros"],
+                success=row.payload["success"],
+                body=row.payload["body"],
+                record=record.to_text(),
+            )
+            if reply.status == "CONFLICT" or (reply.status == "SAME" and row.state == "settled"):
+                if reply.status == "CONFLICT":
+                    logger.warning("late settle of %s contradicts an earlier one and is dropped", row.decision_id)
+                self._forget_pending(row.decision_id)
+
+    def _forget_pending(self, decision_id: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(delete(pending_events).where(pending_events.c.decision_id == decision_id))
+
+    def _drained_through(self, instant: datetime) -> bool:
+        with self._database.read() as connection:
+            drained: datetime | None = connection.execute(
+                select(organizations.c.drained_through).where(organizations.c.org_id == self.org_id)
+            ).scalar_one()
+        return drained is not None and drained > instant

@@ -1,0 +1,35 @@
+"""What can go wrong, by name. Every message is one sentence that names the field and the fix."""
+
+from __future__ import annotations
+
+
+class BursarError(Exception):
+    """Base of errors that are Bursar's own."""
+
+
+class InvalidValue(BursarError, ValueError):
+    """A value handed in is refused before anything is written. `field` names it."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}")
+
+
+class DocumentError(BursarError, ValueError):
+    """The governance document cannot be used. Nothing was changed."""
+
+
+class UnknownDecision(BursarError, ValueError):
+    """No open or recently closed hold has this decision id."""
+
+
+class SettleConflict(BursarError, ValueError):
+    """The decision was already settled with another amount, or cancelled."""
+
+
+class GateUnavailable(BursarError):
+    """Redis did not answer within the deadline."""
+
+
+class DatabaseError(BursarError):
+    """The ledger database cannot be reached or used; the message says which and why."""

@@ -1,0 +1,42 @@
+"""Identifiers: what customers may name things, and how decisions are named."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+from engine.errors import InvalidValue
+
+ID_PATTERN = r"^[A-Za-z0-9_.@-]{1,128}$"
+_ID = re.compile(r"[A-Za-z0-9_.@-]{1,128}")
+
+
+MODEL_PATTERN = r"^[A-Za-z0-9_.:/@-]{1,128}$"
+_MODEL = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
+
+
+def check_model(value: str) -> str:
+    """Return `value` when it can be a model's name (vendors use `:` and `/` too), else raise `InvalidValue`."""
+    if _MODEL.fullmatch(value) is None:
+        raise InvalidValue("model", f"must be 1 to 128 letters, digits or _ . : / @ -, got {value[:60]!r}")
+    return value
+
+
+def check_id(value: str, field: str) -> str:
+    """Return `value` when it is a valid id, else raise `InvalidValue` naming `field`."""
+    if _ID.fullmatch(value) is None:
+        shown = repr(value if len(str(value)) <= 60 else f"{str(value)[:60]}...")
+        raise InvalidValue(field, f"must be 1 to 128 letters, digits or _ . @ -, got {shown}")
+    return value
+
+
+def new_decision_id(at_ms: int | None = None) -> str:
+    """Make a UUID of version 7 (RFC 9562): sorts by creation time, 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+    random = secrets.randbits(74)
+    value = (milliseconds & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76 | (random >> 62) << 64
+    value |= 0b10 << 62 | (random & ((1 << 62) - 1))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,121 @@
+"""Connections to the ledger: SQLite in WAL mode or PostgreSQL, chosen by URL, used alike."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError as NotADatabaseError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from engine.errors import DatabaseError
+
+SUPPORTED = "sqlite:///path/to/ledger.db or postgresql://user:password@host/database"
+_WRITE = {"bursar_write": True}
+
+
+class Database:
+    """One ledger database. `read()` and `write()` give a connection inside a transaction.
+
+    A write commits when its block ends and rolls back when the block raises.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Prepare connections to `url`; nothing is opened yet. Raises `DatabaseError` for a URL of another kind."""
+        self.url = _parse(url)
+        self.engine = _engine(self.url)
+
+    @property
+    def masked_url(self) -> str:
+        """The URL without its password, for messages and pages."""
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is an SQLite file: one writer at a time, so keep transactions short."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading, on one snapshot."""
+        with self._reported(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection for writing, in one transaction."""
+        with self._reported(), self.engine.connect() as plain:
+            connection = plain.execution_options(**_WRITE)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, NotADatabaseError) as error:
+            # Unreachable, full, locked, not a database: the operator's to mend. Other errors are ours and stay loud.
+            if type(error) not in (OperationalError, NotADatabaseError):
+                raise
+            reason = str(error.orig).strip().splitlines()[0]
+            raise DatabaseError(f"database {self.masked_url} cannot be used: {reason}") from error
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseError(f"BURSAR_DATABASE_URL is not a database URL; use {SUPPORTED}") from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"BURSAR_DATABASE_URL names the database {parsed.get_backend_name()!r}; use {SUPPORTED}")
+    if parsed.get_backend_name() == "sqlite" and not parsed.database:
+        raise DatabaseError("BURSAR_DATABASE_URL names no file; the ledger needs one, such as sqlite:///ledger.db")
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "sqlite":
+            Path(url.database or "").expanduser().parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(url, connect_args={"timeout": 30})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c timezone=utc"},
+        )
+    except OSError as error:
+        raise DatabaseError(f"database {url.render_as_string()} cannot be opened: {error.strerror}") from None
+    except (SQLAlchemyError, NoSuchModuleError, ImportError) as error:
+        raise DatabaseError(f"BURSAR_DATABASE_URL cannot be used: {error}; use {SUPPORTED}") from None
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
+    # Transactions are begun by _begin_sqlite; the driver's own guessing would start writes too late.
+    connection.isolation_level = None
+    cursor: Any = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # The stream is trimmed after a commit, so a commit must survive a power cut.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A write takes its lock at once: a reader that later wants to write would fail instead of waiting.
+    writes = connection.get_execution_options().get("bursar_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

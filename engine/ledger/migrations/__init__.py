@@ -1,0 +1,1 @@
+"""Alembic migrations of the ledger: one line of versions, one head."""

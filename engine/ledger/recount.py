@@ -1,0 +1,162 @@
+"""Count an organization's budgets and open holds anew from its decisions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, delete, func, insert, select
+
+from engine.admission.plan import PlannedCounter, plan_counters
+from engine.admission.record import HoldRecord, Pricing
+from engine.document.schema import GovernanceDocument
+from engine.ledger.tables import budget_usage, decisions
+from engine.money import Micros
+from engine.periods import PERIOD_KINDS, Period, period_of
+from engine.request import CallFacts
+
+
+@dataclass
+class CounterTotals:
+    """One counter's running totals."""
+
+    counter: PlannedCounter
+    spent_micros: int = 0
+    held_micros: int = 0
+    executions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that waits for its settle."""
+
+    decision_id: str
+    record: HoldRecord
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What Redis must hold for an organization."""
+
+    totals: dict[str, CounterTotals] = field(default_factory=dict)
+    holds: list[OpenHold] = field(default_factory=list)
+
+
+def recount(connection: Connection, document: GovernanceDocument, now: datetime) -> Recount:
+    """Work out totals of the periods of `now` and of every open hold, by the budgets of `document`.
+
+    A new budget thus starts with what its period has already spent, and an edited one keeps its usage.
+    """
+    holds = _open_holds(connection, document)
+    instants = [now, *(at for at, _ in holds)]
+    periods = {period_of(kind, at, document.timezone) for kind in PERIOD_KINDS for at in instants}
+    totals: dict[str, CounterTotals] = {}
+    for period in sorted(periods, key=lambda period: (period.kind, period.label)):
+        _add_period(connection, document, period, totals)
+    return Recount(totals, [hold for _, hold in holds])
+
+
+def replace_budget_usage(connection: Connection, org_id: str, counted: Recount, now: datetime) -> None:
+    """Make the `budget_usage` rows of the counted periods say what was counted."""
+    by_period: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for totals in counted.totals.values():
+        counter = totals.counter
+        by_period[(counter.period.kind, counter.period.label)].append(
+            {
+                "org_id": org_id,
+                "budget_id": counter.budget_id,
+                "scope": counter.scope,
+                "period": counter.period.kind,
+                "period_label": counter.period.label,
+                "period_start": counter.period.start,
+                "period_end": counter.period.end,
+                "limit_micros": counter.limit_micros,
+                "execution_limit": counter.execution_limit,
+                "spent_micros": totals.spent_micros,
+                "held_micros": totals.held_micros,
+                "executions": totals.executions,
+                "updated_at": now,
+            }
+        )
+    for (kind, label), rows in by_period.items():
+        connection.execute(
+            delete(budget_usage).where(
+                budget_usage.c.org_id == org_id,
+                budget_usage.c.period == kind,
+                budget_usage.c.period_label == label,
+            )
+        )
+        connection.execute(insert(budget_usage), rows)
+
+
+def _open_holds(connection: Connection, document: GovernanceDocument) -> list[tuple[datetime, OpenHold]]:
+    rows = connection.execute(
+        select(decisions).where(decisions.c.org_id == document.organization, decisions.c.state == "held")
+    ).all()
+    holds = []
+    for row in rows:
+        names = tuple(counter.name for counter in plan_counters(document, facts_of(row), row.at))
+        record = HoldRecord("H", row.reserve_micros, 0, pricing_of(row), names)
+        holds.append((row.at, OpenHold(row.decision_id, record, row.expires_at)))
+    return holds
+
+
+def _add_period(
+    connection: Connection, document: GovernanceDocument, period: Period, totals: dict[str, CounterTotals]
+) -> None:
+    # Users are many: counted one by one only when a budget asks for it.
+    per_user = any(budget.per == "user" for budget in document.budgets)
+    columns: Sequence[Any] = [decisions.c.agent_id, decisions.c.team_id, decisions.c.provider]
+    if per_user:
+        columns = [*columns, decisions.c.user_id]
+    held = case((decisions.c.state == "held", decisions.c.reserve_micros), else_=0)
+    counted = case((decisions.c.state == "cancelled", 0), else_=1)
+    groups = connection.execute(
+        select(
+            *columns,
+            func.sum(decisions.c.spent_micros).label("spent"),
+            func.sum(held).label("held"),
+            func.sum(counted).label("executions"),
+        )
+        .where(
+            decisions.c.org_id == document.organization,
+            decisions.c.at >= period.start,
+            decisions.c.at < period.end,
+            decisions.c.outcome == "allowed",
+        )
+        .group_by(*columns)
+    ).all()
+    for group in groups:
+        for counter in plan_counters(document, facts_of(group, document.organization), period.start):
+            if counter.period == period:
+                running = totals.setdefault(counter.name, CounterTotals(counter))
+                running.spent_micros += int(group.spent)
+                running.held_micros += int(group.held)
+                running.executions += int(group.executions)
+
+
+def facts_of(row: Any, org_id: str | None = None) -> CallFacts:
+    """The facts of a stored decision (or of a group of them) that budgets and rate limits look at."""
+    return CallFacts(
+        org_id=org_id or row.org_id,
+        agent_id=row.agent_id,
+        provider=row.provider,
+        team_id=row.team_id or None,
+        user_id=getattr(row, "user_id", None) or None,
+        model=None,
+        environment=None,
+        complexity="standard",
+        action="invoke",
+        input_tokens=None,
+        output_tokens=None,
+        estimated_cost=Micros(0),
+    )
+
+
+def pricing_of(row: Any) -> Pricing:
+    """What a stored decision is priced by."""
+    return Pricing(row.provider, row.model or None, row.complexity)

@@ -1,0 +1,236 @@
+"""The ledger's tables. Money is integer micro-dollars (`*_micros`), instants are UTC.
+
+The migrations in `migrations/versions` create exactly these; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from engine.ledger.types import BigInt, JsonDocument, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = String(128)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("org_id", Id, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    # The event stream is in SQL up to here; moved by compare-and-set, in the transaction that stores the events.
+    Column("cursor", String(64), nullable=False, server_default="0-0"),
+    Column("next_seq", BigInt, nullable=False, server_default="1"),
+    # Number of the newest state installed in Redis.
+    Column("epoch", BigInt, nullable=False, server_default="0"),
+    Column("lease_holder", String(128)),
+    Column("lease_expires_at", UtcDateTime),
+    Column("rebuild_requested_at", UtcDateTime),
+    # Every event recorded before this instant is in SQL.
+    Column("drained_through", UtcDateTime),
+)
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("content", JsonDocument, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("org_id", "version"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("seq", BigInt, nullable=False),
+    Column("stream_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("decision_id", String(36), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
+    Column("payload", JsonDocument, nullable=False),
+    PrimaryKeyConstraint("org_id", "seq"),
+    UniqueConstraint("org_id", "stream_id"),
+    Index(None, "org_id", "decision_id"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", String(36), primary_key=True),
+    Column("org_id", Id, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("team_id", Id, nullable=False),
+    Column("user_id", Id, nullable=False),
+    Column("provider", Id, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("environment", String(128), nullable=False),
+    Column("complexity", String(16), nullable=False),
+    Column("action", String(128), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("estimate_micros", BigInt, nullable=False),
+    Column("reserve_micros", BigInt, nullable=False),
+    # What the budgets carry for this call: 0 while open, then the actual cost, or the reserve when it expired.
+    Column("spent_micros", BigInt, nullable=False),
+    Column("actual_micros", BigInt),
+    Column("success", Boolean),
+    Column("input_tokens", BigInt),
+    Column("output_tokens", BigInt),
+    Column("expires_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+    Column("document_version", Integer, nullable=False),
+    Column("price_book_version", String(64), nullable=False),
+    Column("prepare_us", Integer, nullable=False),
+    # The counters and rate scopes tested, with what they held at that moment, and the policies that matched.
+    Column("tests", JsonDocument, nullable=False),
+    Index(None, "org_id", "at", "decision_id"),
+    Index(None, "org_id", "agent_id", "at"),
+    Index(None, "org_id", "state", "expires_at"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("grain", String(8), nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    Column("team_id", Id, nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("provider", Id, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("complexity", String(16), nullable=False),
+    Column("environment", String(128), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("decisions", BigInt, nullable=False),
+    Column("estimate_micros", BigInt, nullable=False),
+    Column("reserve_micros", BigInt, nullable=False),
+    Column("spent_micros", BigInt, nullable=False),
+    Column("settled", BigInt, nullable=False),
+    Column("settled_estimate_micros", BigInt, nullable=False),
+    Column("actual_micros", BigInt, nullable=False),
+    Column("failed", BigInt, nullable=False),
+    Column("cancelled", BigInt, nullable=False),
+    Column("expired", BigInt, nullable=False),
+    PrimaryKeyConstraint(
+        "org_id",
+        "grain",
+        "bucket",
+        "team_id",
+        "agent_id",
+        "provider",
+        "model",
+        "complexity",
+        "environment",
+        "outcome",
+        "reason",
+    ),
+)
+
+budget_usage = Table(
+    "budget_usage",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("budget_id", Id, nullable=False),
+    Column("scope", Id, nullable=False),
+    Column("period", String(8), nullable=False),
+    Column("period_label", String(10), nullable=False),
+    Column("period_start", UtcDateTime, nullable=False),
+    Column("period_end", UtcDateTime, nullable=False),
+    Column("limit_micros", BigInt),
+    Column("execution_limit", BigInt),
+    Column("spent_micros", BigInt, nullable=False),
+    Column("held_micros", BigInt, nullable=False),
+    Column("executions", BigInt, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("org_id", "budget_id", "scope", "period", "period_label"),
+    Index(None, "org_id", "period_end"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", String(36), primary_key=True),
+    Column("org_id", Id, nullable=False),
+    Column("rule_id", Id, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    # One episode of one fact: organization, rule, counter, period and threshold.
+    Column("dedupe_key", String(512), nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("facts", JsonDocument, nullable=False),
+    Column("fired_at", UtcDateTime, nullable=False),
+    Column("resolved_at", UtcDateTime),
+    Index(None, "org_id", "fired_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("notification_id", String(36), primary_key=True),
+    Column("org_id", Id, nullable=False),
+    Column("alert_id", String(36), ForeignKey("alerts.alert_id"), nullable=False),
+    Column("channel", String(128), nullable=False),
+    Column("channel_type", String(16), nullable=False),
+    Column("target", String(256), nullable=False),
+    Column("dedupe_key", String(512), nullable=False, unique=True),
+    Column("message", JsonDocument, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("lease_expires_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("receipt", JsonDocument),
+    Column("error", Text),
+    Index(None, "state", "next_attempt_at"),
+)
+
+# Settles that Redis could no longer place (its hold record is gone), waiting to be folded in by the ledger writer.
+pending_events = Table(
+    "pending_events",
+    metadata,
+    Column("decision_id", String(36), primary_key=True),
+    Column("org_id", Id, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("payload", JsonDocument, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "org_id", "created_at"),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("job", String(64), primary_key=True),
+    Column("last_success_at", UtcDateTime),
+    Column("last_error_at", UtcDateTime),
+    Column("last_error", Text),
+)

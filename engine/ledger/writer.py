@@ -1,0 +1,231 @@
+"""Write events into SQL: decisions, rollups, budget usage and the cursor, in the caller's one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from engine.admission.answers import check_message
+from engine.clock import from_ms
+from engine.ledger.entries import Checked, Closed, LedgerEvent
+from engine.ledger.rollups import BudgetKey, Deltas
+from engine.ledger.tables import decisions, events, organizations, pending_events
+from engine.ledger.totals import BudgetLimits, add_budget_usage, add_usage
+
+_CLOSED_STATES = {"settle": "settled", "cancel": "cancelled", "expired": "expired"}
+_CHANGING = (
+    "state",
+    "spent_micros",
+    "actual_micros",
+    "success",
+    "closed_at",
+    "input_tokens",
+    "output_tokens",
+)
+
+
+class CursorMoved(Exception):
+    """Another writer has stored these events already; roll back and start from the new cursor."""
+
+
+def write_events(
+    connection: Connection,
+    org_id: str,
+    batch: Sequence[LedgerEvent],
+    *,
+    cursor: str,
+    holder: str,
+    now: datetime,
+    drained_through: datetime | None,
+) -> None:
+    """Store `batch`, which follows `cursor` in the stream, and move the cursor to its end.
+
+    1. Move the cursor by compare-and-set; no row changed means that another writer was first: `CursorMoved`.
+    2. Insert the events.
+    3. Work out decision rows, rollups and budget usage in memory, then write the changes.
+
+    `drained_through` is given when the batch reached the stream's end: every event before it is now in SQL.
+    """
+    _move_cursor(connection, org_id, batch, cursor, holder, drained_through)
+    if not batch:
+        return
+    _insert_events(connection, org_id, batch, now)
+    rows = _known_decisions(connection, batch)
+    known = set(rows)
+    changed: set[str] = set()
+    deltas = Deltas()
+    limits: BudgetLimits = {}
+    for event in batch:
+        if isinstance(event.fact, Checked):
+            if event.decision_id not in rows:
+                rows[event.decision_id] = _decision_row(org_id, event, event.fact)
+                _count_check(deltas, limits, rows[event.decision_id], event.fact)
+        elif event.fact is not None:
+            row = rows.get(event.decision_id)
+            # Without a check there is nothing to close: its event was lost with Redis.
+            if row is not None:
+                _close(deltas, row, event, event.fact)
+                changed.add(event.decision_id)
+    new = [row for decision_id, row in rows.items() if decision_id not in known]
+    if new:
+        connection.execute(insert(decisions), new)
+    _update_decisions(connection, [rows[decision_id] for decision_id in changed if decision_id in known])
+    add_usage(connection, org_id, deltas)
+    add_budget_usage(connection, org_id, deltas, limits, now)
+    settled = [event.decision_id for event in batch if event.kind == "settle"]
+    if settled:
+        connection.execute(delete(pending_events).where(pending_events.c.decision_id.in_(settled)))
+
+
+def _move_cursor(
+    connection: Connection,
+    org_id: str,
+    batch: Sequence[LedgerEvent],
+    cursor: str,
+    holder: str,
+    drained_through: datetime | None,
+) -> None:
+    values: dict[Any, Any] = {"next_seq": organizations.c.next_seq + len(batch)}
+    if batch:
+        values["cursor"] = batch[-1].stream_id
+    if drained_through is not None:
+        values["drained_through"] = drained_through
+    moved = connection.execute(
+        update(organizations)
+        .where(
+            organizations.c.org_id == org_id,
+            organizations.c.cursor == cursor,
+            organizations.c.lease_holder == holder,
+        )
+        .values(values)
+    )
+    if moved.rowcount != 1:
+        raise CursorMoved(org_id)
+
+
+def _insert_events(connection: Connection, org_id: str, batch: Sequence[LedgerEvent], now: datetime) -> None:
+    # The row is locked by the cursor's move, so the numbers just reserved are ours.
+    after = connection.execute(select(organizations.c.next_seq).where(organizations.c.org_id == org_id)).scalar_one()
+    first = after - len(batch)
+    connection.execute(
+        insert(events),
+        [
+            {
+                "org_id": org_id,
+                "seq": first + index,
+                "stream_id": event.stream_id,
+                "kind": event.kind,
+                "decision_id": event.decision_id,
+                "at": event.at,
+                "written_at": now,
+                "payload": event.payload,
+            }
+            for index, event in enumerate(batch)
+        ],
+    )
+
+
+def _known_decisions(connection: Connection, batch: Sequence[LedgerEvent]) -> dict[str, dict[str, Any]]:
+    ids = {event.decision_id for event in batch}
+    found = connection.execute(select(decisions).where(decisions.c.decision_id.in_(ids)))
+    return {row["decision_id"]: dict(row) for row in found.mappings()}
+
+
+def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, Any]:
+    record, answer = fact.record, fact.answer
+    return {
+        "decision_id": event.decision_id,
+        "org_id": org_id,
+        "at": event.at,
+        "agent_id": record.agent_id,
+        "team_id": record.team_id,
+        "user_id": record.user_id,
+        "provider": record.provider,
+        "model": record.model,
+        "environment": record.environment,
+        "complexity": record.complexity,
+        "action": record.action,
+        "outcome": "allowed" if answer.allowed else "denied",
+        "reason": answer.reason.value,
+        "message": check_message(answer, record.reserve_micros, record.denial),
+        "state": "held" if answer.allowed else "denied",
+        "estimate_micros": record.estimate_micros,
+        "reserve_micros": record.reserve_micros,
+        "spent_micros": 0,
+        "actual_micros": None,
+        "success": None,
+        "input_tokens": record.input_tokens,
+        "output_tokens": record.output_tokens,
+        "expires_at": from_ms(answer.expires_ms) if answer.allowed else None,
+        "closed_at": None,
+        "document_version": record.document_version,
+        "price_book_version": record.price_book_version,
+        "prepare_us": record.prepare_us,
+        "tests": {
+            "policy": {
+                "effect": record.policy_effect,
+                "reason": record.policy_reason,
+                "matched": list(record.matched_policies),
+            },
+            "counters": [asdict(counter) for counter in answer.counters],
+            "rates": [asdict(rate) for rate in answer.rates],
+        },
+    }
+
+
+def _count_check(deltas: Deltas, limits: BudgetLimits, row: dict[str, Any], fact: Checked) -> None:
+    deltas.count_check(row)
+    if not fact.answer.allowed:
+        return
+    keys: list[BudgetKey] = []
+    for counter in fact.record.counters:
+        key = (counter.budget_id, counter.scope, counter.period.kind, counter.period.label)
+        keys.append(key)
+        limits[key] = {
+            "period_start": counter.period.start,
+            "period_end": counter.period.end,
+            "limit_micros": counter.limit_micros,
+            "execution_limit": counter.execution_limit,
+        }
+    deltas.hold(keys, row["reserve_micros"])
+
+
+def _close(deltas: Deltas, row: dict[str, Any], event: LedgerEvent, fact: Closed) -> None:
+    before = dict(row)
+    row["state"] = _CLOSED_STATES[event.kind]
+    row["spent_micros"] = fact.amount_micros
+    row["closed_at"] = event.at
+    if event.kind == "settle":
+        row["actual_micros"] = fact.amount_micros
+        row["success"] = fact.success
+        for name in ("input_tokens", "output_tokens"):
+            if fact.usage.get(name) is not None:
+                row[name] = fact.usage[name]
+    deltas.count_change(before, row)
+    deltas.close(fact.before, fact.amount_micros, cancelled=event.kind == "cancel")
+
+
+def _update_decisions(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(
+            update(decisions)
+            .where(decisions.c.decision_id == bindparam("the_id"))
+            .values({name: bindparam(f"new_{name}") for name in _CHANGING}),
+            [{"the_id": row["decision_id"], **{f"new_{name}": row[name] for name in _CHANGING}} for row in rows],
+        )
+
+
+def decision_ids_stored(connection: Connection, decision_ids: Iterable[str]) -> int:
+    """How many of these decisions are in SQL."""
+    ids = list(decision_ids)
+    found = 0
+    for start in range(0, len(ids), 500):
+        chunk = ids[start : start + 500]
+        found += len(
+            connection.execute(select(decisions.c.decision_id).where(decisions.c.decision_id.in_(chunk))).all()
+        )
+    return found

@@ -1,0 +1,56 @@
+"""Money: `Decimal` US dollars outside, integer micro-dollars inside. No floats in between."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import NewType
+
+from engine.errors import InvalidValue
+
+Micros = NewType("Micros", int)
+"""One millionth of a US dollar, as an integer."""
+
+MICROS_PER_USD = 1_000_000
+LARGEST_AMOUNT_USD = Decimal(1_000_000_000)
+"""Amounts above a billion dollars are typing errors (DESIGN, section 1), and keep sums exact in Redis."""
+
+
+def to_micros(amount: Decimal | int | str | float, field: str = "amount") -> Micros:
+    """Turn a US dollar amount into micro-dollars, rounding half-even.
+
+    A float is read by its shortest decimal form (0.1 means 0.1). Raises `InvalidValue` (a `ValueError`)
+    that names `field` when the amount is not a number, not finite, negative or above $1,000,000,000.
+    """
+    if isinstance(amount, bool):
+        raise InvalidValue(field, "must be an amount in US dollars, not true or false")
+    try:
+        usd = Decimal(str(amount))
+    except InvalidOperation:
+        raise InvalidValue(field, f"must be an amount in US dollars such as 0.05, not {amount!r}") from None
+    if not usd.is_finite():
+        raise InvalidValue(field, f"must be a finite amount in US dollars, not {amount}")
+    if usd < 0:
+        raise InvalidValue(field, f"must not be negative, got {amount}")
+    if usd > LARGEST_AMOUNT_USD:
+        raise InvalidValue(field, f"must be at most $1,000,000,000, got {amount}")
+    return round_to_micros(usd)
+
+
+def round_to_micros(usd: Decimal) -> Micros:
+    """Round a dollar amount half-even to the micro-dollar."""
+    return Micros(int((usd * MICROS_PER_USD).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)))
+
+
+def to_usd(micros: int) -> Decimal:
+    """The exact dollar amount of so many micro-dollars."""
+    return Decimal(micros) / MICROS_PER_USD
+
+
+def format_usd(micros: int) -> str:
+    """Write an amount for people: cents as a rule, more digits only where cents would hide the amount."""
+    sign = "-" if micros < 0 else ""
+    usd = abs(to_usd(micros))
+    if usd == usd.quantize(Decimal("0.01")) or usd >= 1:
+        return f"{sign}${usd:,.2f}"
+    digits = f"{usd:.6f}".rstrip("0")
+    return f"{sign}${digits}"

@@ -1,0 +1,71 @@
+"""Combine policies into one answer. Fails closed: no ALLOW, or any error, is a DENY (promise 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.errors import InvalidValue
+from engine.policy.conditions import PolicyContext
+from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+
+
+class ConflictResolutionStrategy(StrEnum):
+    """Which policy wins when several apply (guide, Conflict Resolution)."""
+
+    DENY_OVERRIDES = "deny_overrides"
+
+
+class PolicyVerdict(StrEnum):
+    """Why the policies answered as they did."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    NO_ALLOW = "no_allow"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvaluationResult:
+    """The policies' answer: `effect`, a sentence, and the ids of the policies that applied, in order."""
+
+    effect: PolicyEffect
+    verdict: PolicyVerdict
+    reason: str
+    matched_policies: tuple[str, ...]
+
+
+class PolicyEngine:
+    """Evaluates a fixed set of policies."""
+
+    def __init__(
+        self,
+        policies: Iterable[ExternalAgentPolicy],
+        strategy: ConflictResolutionStrategy = ConflictResolutionStrategy.DENY_OVERRIDES,
+    ) -> None:
+        self.strategy = strategy
+        self.policies: dict[str, ExternalAgentPolicy] = {}
+        for policy in policies:
+            if policy.policy_id in self.policies:
+                raise InvalidValue("policy_id", f"{policy.policy_id!r} is used more than once")
+            self.policies[policy.policy_id] = policy
+        self._ordered = sorted(self.policies.values(), key=lambda policy: (policy.priority, policy.policy_id))
+
+    def evaluate(self, context: PolicyContext) -> PolicyEvaluationResult:
+        """Decide one call. Never raises: an error inside a policy is a DENY."""
+        try:
+            applying = [policy for policy in self._ordered if policy.applies(context)]
+        except Exception:  # noqa: BLE001 - whatever broke, the answer is no
+            return PolicyEvaluationResult(PolicyEffect.DENY, PolicyVerdict.FAILED, "Policy evaluation failed", ())
+        matched = tuple(policy.policy_id for policy in applying)
+        denying = [policy.policy_id for policy in applying if policy.effect is PolicyEffect.DENY]
+        if denying:
+            reason = f"Policy '{denying[0]}' denies this call"
+            return PolicyEvaluationResult(PolicyEffect.DENY, PolicyVerdict.DENIED, reason, matched)
+        if not applying:
+            reason = "No policy allows this call"
+            return PolicyEvaluationResult(PolicyEffect.DENY, PolicyVerdict.NO_ALLOW, reason, ())
+        return PolicyEvaluationResult(
+            PolicyEffect.ALLOW, PolicyVerdict.ALLOWED, f"Policy '{matched[0]}' allows this call", matched
+        )

@@ -1,0 +1,105 @@
+"""What is asked of the gate, validated before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.document.schema import AgentSpec, GovernanceDocument
+from engine.errors import InvalidValue
+from engine.ids import check_id, check_model
+from engine.money import Micros, to_micros
+from engine.pricing.book import COMPLEXITY_MULTIPLIERS
+from engine.pricing.estimator import check_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """Everything known about a call, from the request and from the agent's registration."""
+
+    org_id: str
+    agent_id: str
+    provider: str
+    team_id: str | None
+    user_id: str | None
+    model: str | None
+    environment: str | None
+    complexity: str
+    action: str
+    input_tokens: int | None
+    output_tokens: int | None
+    estimated_cost: Micros | None
+
+    def scope_value(self, per: str) -> str | None:
+        """Whose counter this call belongs to, for `per` org, team, user, agent or provider."""
+        values: dict[str, str | None] = {
+            "org": self.org_id,
+            "team": self.team_id,
+            "user": self.user_id,
+            "agent": self.agent_id,
+            "provider": self.provider,
+        }
+        return values[per]
+
+
+def gather_facts(
+    document: GovernanceDocument,
+    *,
+    agent_id: str,
+    org_id: str | None = None,
+    team_id: str | None = None,
+    user_id: str | None = None,
+    action: str = "invoke",
+    environment: str | None = None,
+    complexity: str = "standard",
+    model: str | None = None,
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
+    estimated_cost: Decimal | str | int | None = None,
+) -> CallFacts:
+    """Join a request with what the document says of its agent.
+
+    Raises `InvalidValue` (a `ValueError`) naming the field: for an agent the document does not have, a fact that
+    contradicts the document, an unknown complexity, bad ids, tokens or amounts.
+    """
+    if org_id is not None and org_id != document.organization:
+        raise InvalidValue("org_id", f"this service governs {document.organization!r}, not {org_id!r}")
+    agent = document.agents.get(check_id(agent_id, "agent_id"))
+    if agent is None:
+        raise InvalidValue("agent_id", f"{agent_id!r} is not registered; {_registered(document)}")
+    if complexity not in COMPLEXITY_MULTIPLIERS:
+        raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITY_MULTIPLIERS)}, got {complexity!r}")
+    check_tokens(input_tokens, "input_tokens")
+    check_tokens(output_tokens, "output_tokens")
+    return CallFacts(
+        org_id=document.organization,
+        agent_id=agent_id,
+        provider=agent.provider,
+        team_id=_fact(agent, "team", team_id, "team_id"),
+        user_id=None if user_id is None else check_id(user_id, "user_id"),
+        model=_fact(agent, "model", model, "model"),
+        environment=_fact(agent, "environment", environment, "environment"),
+        complexity=complexity,
+        action=check_id(action, "action"),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        estimated_cost=None if estimated_cost is None else to_micros(estimated_cost, "estimated_cost"),
+    )
+
+
+def _fact(agent: AgentSpec, name: str, requested: str | None, field: str) -> str | None:
+    registered: str | None = getattr(agent, name)
+    if requested is None:
+        return registered
+    check_model(requested) if field == "model" else check_id(requested, field)
+    if registered is not None and requested != registered:
+        raise InvalidValue(field, f"is {requested!r}, but the agent is registered with {registered!r}")
+    return requested
+
+
+def _registered(document: GovernanceDocument) -> str:
+    if not document.agents:
+        return f"the document of {document.organization!r} has no agents"
+    names = sorted(document.agents)
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return f"the agents of {document.organization!r} are {shown}"

@@ -1,0 +1,54 @@
+"""Settings from the environment: every name below, upper case, behind `BURSAR_`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.errors import InvalidValue
+
+
+class Settings(BaseSettings):
+    """Where things are and how long they may take. Times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="BURSAR_", extra="ignore", frozen=True)
+
+    state_dir: Path = Path(".bursar")
+    """Where the embedded ledger and server live when no URL is given."""
+    database_url: str | None = None
+    """SQLite or PostgreSQL URL of the ledger; without it, `ledger.db` in the state directory."""
+    redis_url: str | None = None
+    """URL of Redis or Valkey; without it, a private server in the state directory."""
+    redis_timeout_seconds: float = Field(default=0.05, gt=0, le=60)
+    """Deadline of one question to Redis (DESIGN, section 4: 50 ms)."""
+    redis_max_connections: int = Field(default=50, ge=1, le=10_000)
+    """Connections to Redis per process; further callers wait for a free one, within the deadline."""
+    hold_seconds: int = Field(default=300, ge=1, le=86_400)
+    """How long a hold waits for its settle before it is charged at its reserve."""
+    cache_ttl_seconds: int = Field(default=60, ge=1, le=3600)
+    """How long a process uses a document version without looking for a newer one (guide, Caching Strategy)."""
+    lease_seconds: int = Field(default=10, ge=2, le=600)
+    """How long a ledger writer may be silent before another takes its organization over."""
+    slack_token: SecretStr | None = None
+    """Slack bot token; without it Slack channels are written to the log channel instead."""
+    slack_base_url: str = "https://slack.com/api/"
+    """Slack's Web API, or a stand-in that speaks it."""
+    dashboard_url: str = "http://127.0.0.1:8501"
+    """Where notifications say the pages are."""
+
+    @property
+    def ledger_url(self) -> str:
+        """The URL of the ledger database."""
+        return self.database_url or f"sqlite:///{(self.state_dir / 'ledger.db').resolve()}"
+
+
+def read_settings() -> Settings:
+    """Settings from the environment. Raises `InvalidValue` that names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "BURSAR_" + "_".join(str(step) for step in first["loc"]).upper()
+        raise InvalidValue(name, f"{first['msg'][0].lower()}{first['msg'][1:]}") from None
