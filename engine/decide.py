@@ -10,12 +10,13 @@ from typing import Any
 
 from engine.admission.answers import CheckAnswer, check_message
 from engine.admission.plan import plan_counters, plan_rates
-from engine.admission.record import CheckRecord, Pricing
+from engine.admission.record import CheckRecord
 from engine.clock import from_ms
 from engine.decision import Decision, Estimate, ReasonCode
 from engine.document.live import LiveDocument
 from engine.policy.conditions import PolicyContext
 from engine.policy.engine import PolicyVerdict
+from engine.pricing.basis import Pricing
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
 from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
 from engine.request import CallFacts, gather_facts
@@ -104,6 +105,7 @@ def conclude(prepared: PreparedCheck, decision_id: str, answer: CheckAnswer, gat
         message=check_message(answer, prepared.record.reserve_micros, prepared.record.denial),
         at=from_ms(answer.now_ms),
         estimate=prepared.estimate,
+        pricing=prepared.pricing,
         matched_policies=prepared.record.matched_policies,
         counters=answer.counters,
         rates=answer.rates,
@@ -126,6 +128,7 @@ def unavailable(prepared: PreparedCheck, decision_id: str, at: datetime, problem
         message=f"Rate limiter unavailable: {problem}",
         at=at,
         estimate=prepared.estimate,
+        pricing=prepared.pricing,
         matched_policies=prepared.record.matched_policies,
         counters=(),
         rates=(),

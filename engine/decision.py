@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from engine.pricing.basis import Pricing
+
 Outcome = Literal["allowed", "denied"]
 HoldState = Literal["denied", "held", "settled", "cancelled", "expired"]
 
@@ -112,6 +114,7 @@ class Decision:
     message: str
     at: datetime
     estimate: Estimate
+    pricing: Pricing
     matched_policies: tuple[str, ...]
     counters: tuple[CounterReading, ...]
     rates: tuple[RateReading, ...]
@@ -127,7 +130,7 @@ class Decision:
         return self.reason.http_status
 
 
-class Denied(Exception):  # noqa: N818 - the public API's word (DESIGN, section 5)
+class Denied(Exception):
     """Raised by `guard` when the call may not happen; carries the `decision`."""
 
     def __init__(self, decision: Decision) -> None:

@@ -63,6 +63,11 @@ class LedgerDrain:
         self._drained_noted = 0.0
         self._batch = SQLITE_BATCH if database.is_sqlite else BATCH
 
+    @property
+    def leading(self) -> bool:
+        """Whether this drain held the lease at its last step."""
+        return time.monotonic() < self._leased_until
+
     def step(self) -> DrainStep:
         """Store the next batch.
 

@@ -16,9 +16,8 @@ from typing import Any, Self
 from sqlalchemy import select
 
 from engine.admission.answers import read_check
-from engine.admission.embedded import EmbeddedServer
+from engine.admission.connect import open_gate
 from engine.admission.gate import RedisGate, Reply
-from engine.admission.record import Pricing
 from engine.clock import from_ms, utc_now
 from engine.decide import PreparedCheck, conclude, prepare, unavailable
 from engine.decision import Decision, Denied
@@ -34,6 +33,7 @@ from engine.ledger.recount import pricing_of
 from engine.ledger.tables import decisions, pending_events
 from engine.ledger.upsert import insert_or
 from engine.money import Micros, format_usd, to_micros
+from engine.pricing.basis import Pricing
 from engine.pricing.estimator import UnknownPrice, check_tokens, price_call
 from engine.settings import Settings, read_settings
 
@@ -81,15 +81,7 @@ class GovernanceService:
             database = Database(settings.ledger_url)
             opened.callback(database.close)
             migrate(database)
-            redis_url = settings.redis_url
-            if redis_url is None:
-                redis_url = opened.enter_context(EmbeddedServer.start(settings.state_dir)).url
-            gate = RedisGate(
-                redis_url,
-                timeout_seconds=settings.redis_timeout_seconds,
-                max_connections=settings.redis_max_connections,
-            )
-            opened.callback(gate.close)
+            gate = opened.enter_context(open_gate(settings))
             live = publish_document(database, document, author="from_document", reason=f"read from {path}")
             return cls(database, gate, live, settings, opened.pop_all())
 
@@ -157,7 +149,7 @@ class GovernanceService:
 
     def settle(
         self,
-        decision_id: str,
+        decision: Decision | str,
         *,
         org_id: str | None = None,
         actual_cost: Decimal | str | int | None = None,
@@ -167,13 +159,14 @@ class GovernanceService:
     ) -> Micros:
         """Replace the decision's hold by what the call really cost, in the period of the hold.
 
-        Give `actual_cost` in US dollars, or tokens, which the price book turns into a cost. Returns the cost in
+        `decision` is what `check` answered, or its id: then pricing by tokens asks Redis once more. Give
+        `actual_cost` in US dollars, or tokens, which the price book turns into a cost. Returns the cost in
         micro-dollars. Settling again with the same cost changes nothing; with another, or after a cancel, raises
         `SettleConflict`. Raises `UnknownDecision` for an id that was never allowed here, `GateUnavailable` when
         Redis does not answer: then call again.
         """
         self._check_org(org_id)
-        check_id(decision_id, "decision_id")
+        decision_id = check_id(decision if isinstance(decision, str) else decision.id, "decision_id")
         usage = {
             "input_tokens": check_tokens(input_tokens, "input_tokens") if input_tokens is not None else None,
             "output_tokens": check_tokens(output_tokens, "output_tokens") if output_tokens is not None else None,
@@ -183,7 +176,7 @@ class GovernanceService:
         elif input_tokens is None and output_tokens is None:
             raise InvalidValue("actual_cost", "give the actual cost, or input_tokens and output_tokens to price")
         else:
-            actual = self._price_tokens(decision_id, usage)
+            actual = self._price_tokens(decision, usage)
         body = json.dumps(usage, separators=(",", ":"))
 
         def ask() -> Reply:
@@ -293,9 +286,12 @@ class GovernanceService:
         if org_id is not None and org_id != self.org_id:
             raise InvalidValue("org_id", f"this service governs {self.org_id!r}, not {org_id!r}")
 
-    def _price_tokens(self, decision_id: str, usage: dict[str, int | None]) -> Micros:
-        hold = self.gate.hold(self.org_id, decision_id)
-        pricing = hold.pricing if hold is not None else self._stored_pricing(decision_id)
+    def _price_tokens(self, decision: Decision | str, usage: dict[str, int | None]) -> Micros:
+        if isinstance(decision, Decision):
+            pricing = decision.pricing
+        else:
+            hold = self.gate.hold(self.org_id, decision)
+            pricing = hold.pricing if hold is not None else self._stored_pricing(decision)
         try:
             return price_call(pricing.provider, pricing.complexity, **usage, model=pricing.model)
         except UnknownPrice as unknown:
@@ -360,7 +356,7 @@ class GuardedCall:
     ) -> Micros:
         """As `GovernanceService.settle`, for this call. Input tokens left out are those given to `guard`."""
         return self._service.settle(
-            self.decision.id,
+            self.decision,
             actual_cost=actual_cost,
             input_tokens=self._input_tokens if input_tokens is None else input_tokens,
             output_tokens=output_tokens,

@@ -9,6 +9,7 @@ from typing import Any
 from engine.admission.plan import PlannedCounter, PlannedRate
 from engine.clock import from_ms
 from engine.periods import Period
+from engine.pricing.basis import Pricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +99,6 @@ def _counter_to_list(counter: PlannedCounter) -> list[Any]:
 def _counter_from_list(values: list[Any]) -> PlannedCounter:
     budget_id, scope, kind, label, start, end, limit, executions = values
     return PlannedCounter(budget_id, scope, Period(kind, label, from_ms(start), from_ms(end)), limit, executions)
-
-
-@dataclass(frozen=True, slots=True)
-class Pricing:
-    """What a call is priced by, so that its tokens can be priced later."""
-
-    provider: str
-    model: str | None
-    complexity: str
-
-    def to_text(self) -> str:
-        """One word: provider,model,complexity."""
-        return f"{self.provider},{self.model or ''},{self.complexity}"
-
-    @classmethod
-    def from_text(cls, text: str) -> Pricing:
-        """Read back what `to_text` wrote."""
-        provider, model, complexity = text.split(",")
-        return cls(provider, model or None, complexity)
 
 
 @dataclass(frozen=True, slots=True)

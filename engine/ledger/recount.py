@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, case, delete, func, insert, select
 
 from engine.admission.plan import PlannedCounter, plan_counters
-from engine.admission.record import HoldRecord, Pricing
+from engine.admission.record import HoldRecord
 from engine.document.schema import GovernanceDocument
 from engine.ledger.tables import budget_usage, decisions
 from engine.money import Micros
 from engine.periods import PERIOD_KINDS, Period, period_of
+from engine.pricing.basis import Pricing
 from engine.request import CallFacts
 
 

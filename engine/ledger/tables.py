@@ -190,6 +190,7 @@ alerts = Table(
     Column("fired_at", UtcDateTime, nullable=False),
     Column("resolved_at", UtcDateTime),
     Index(None, "org_id", "fired_at"),
+    Index(None, "org_id", "state"),
 )
 
 outbox = Table(

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("dedupe_key", name=op.f("uq_alerts_dedupe_key")),
     )
     op.create_index(op.f("ix_alerts_org_id_fired_at"), "alerts", ["org_id", "fired_at"], unique=False)
+    op.create_index(op.f("ix_alerts_org_id_state"), "alerts", ["org_id", "state"], unique=False)
     op.create_table(
         "budget_usage",
         sa.Column("org_id", sa.String(length=128), nullable=False),
@@ -228,5 +229,6 @@ def downgrade() -> None:
     op.drop_table("decisions")
     op.drop_index(op.f("ix_budget_usage_org_id_period_end"), table_name="budget_usage")
     op.drop_table("budget_usage")
+    op.drop_index(op.f("ix_alerts_org_id_state"), table_name="alerts")
     op.drop_index(op.f("ix_alerts_org_id_fired_at"), table_name="alerts")
     op.drop_table("alerts")

@@ -1,0 +1,145 @@
+"""The command `bursar`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from bursar import __version__
+
+app = typer.Typer(
+    name="bursar",
+    help="Govern the AI agents you use but do not run: policies, budgets, rate limits, one ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> NoReturn:
+    """Run the command line. Exit codes: 0 done, 2 bad input or a setting that cannot be used, 130 interrupted."""
+    from engine.errors import BursarError
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except BursarError as problem:
+        sys.stderr.write(f"bursar: {problem}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"bursar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def demo(
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="40s", help="End after this long: 40s, 5m, 1h. Default: on Ctrl-C.")
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what happened as JSON when the demo ends.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the pages. Default: 8501, or the next free one."),
+    ] = None,
+    state_dir: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the demo keeps its ledger between runs.")
+    ] = Path(".bursar/demo"),
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Take arrivals and tokens from a usage trace instead of made-up ones."),
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the pages in a browser.")] = False,
+) -> None:
+    """Run everything on this machine with made-up traffic: server, ledger, alerts, pages.
+
+    Example: bursar demo --for 40s --summary demo.json
+    """
+    from bursar.demo.command import DemoOptions, parse_duration, run_demo
+
+    seconds = None if duration is None else parse_duration(duration)
+    run_demo(DemoOptions(seconds, summary, port, state_dir, trace, open_browser=not no_browser))
+
+
+@app.command()
+def worker(
+    exit_with_stdin: Annotated[
+        bool, typer.Option("--exit-with-stdin", help="End when standard input is closed.", hidden=True)
+    ] = False,
+) -> None:
+    """Write the ledger and run the jobs, until stopped.
+
+    The ledger is BURSAR_DATABASE_URL, Redis is BURSAR_REDIS_URL; without them both live in BURSAR_STATE_DIR
+    (.bursar). Several workers may run: each organization's ledger is written by one of them at a time.
+    """
+    from bursar.worker import run_worker
+
+    run_worker(exit_with_stdin=exit_with_stdin)
+
+
+@app.command()
+def migrate() -> None:
+    """Create or upgrade the tables of the ledger named by BURSAR_DATABASE_URL."""
+    import contextlib
+
+    from engine.ledger.database import Database
+    from engine.ledger.migrate import migrate as bring_up_to_date
+    from engine.settings import read_settings
+
+    with contextlib.closing(Database(read_settings().ledger_url)) as database:
+        version = bring_up_to_date(database)
+        print(f"{database.masked_url} has table version {version}")
+
+
+@app.command()
+def replay(
+    trace: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Azure LLM inference or BurstGPT trace.")],
+    document: Annotated[Path, typer.Option(metavar="DOC", help="Governance document, YAML or JSON.")],
+    agent: Annotated[str, typer.Option(metavar="ID", help="The agent that makes the calls; one of the document's.")],
+    user: Annotated[str | None, typer.Option(metavar="ID", help="The user who makes the calls.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="M", help="Model to price by. Default: the agent's.")] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="N|max", help="How many times the recorded pace; max does not wait.")
+    ] = "1",
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the ledger here. Default: a temporary one, removed at the end."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Feed a recorded usage trace through the real service and say what would have happened.
+
+    Bad rows are reported with their line number and skipped. With BURSAR_DATABASE_URL, BURSAR_REDIS_URL or
+    BURSAR_STATE_DIR set, those are used.
+
+    Example: bursar replay trace.csv --document bursar.yaml --agent coding_assistant --model gpt-4o --speed max
+    """
+    from bursar.replay import ReplayOptions, run_replay
+
+    run_replay(ReplayOptions(trace, document, agent, user, model, speed, state_dir, as_json))
+
+
+if __name__ == "__main__":
+    main()

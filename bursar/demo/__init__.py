@@ -1,0 +1,1 @@
+"""`bursar demo`: the whole product on one machine, with made-up traffic."""

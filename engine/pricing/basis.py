@@ -1,0 +1,24 @@
+"""What a call is priced by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """What a call is priced by, so that its tokens can be priced later."""
+
+    provider: str
+    model: str | None
+    complexity: str
+
+    def to_text(self) -> str:
+        """One word: provider,model,complexity."""
+        return f"{self.provider},{self.model or ''},{self.complexity}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Pricing:
+        """Read back what `to_text` wrote."""
+        provider, model, complexity = text.split(",")
+        return cls(provider, model or None, complexity)

@@ -1,0 +1,29 @@
+"""The channel that is always there: the program's log, and the Spend page, which shows what was delivered to it."""
+
+from __future__ import annotations
+
+import logging
+
+from engine.alerting.message import Message
+from jobs.delivery.channel import Receipt
+
+logger = logging.getLogger("bursar.notifications")
+_LEVELS = {"critical": logging.ERROR, "warning": logging.WARNING}
+
+
+class LogChannel:
+    """Writes messages to the log. `instead` says for what kind of channel it stands in, and why."""
+
+    paced = False
+
+    def __init__(self, *, instead: str = "") -> None:
+        """For example `instead="Slack has no token"`."""
+        self._instead = instead
+
+    def send(self, target: str, message: Message) -> Receipt:
+        """Write one entry; it always arrives."""
+        note = f" [meant for {target}: {self._instead}]" if self._instead else ""
+        logger.log(_LEVELS.get(message.severity, logging.INFO), "%s%s", " ".join(message.text.splitlines()), note)
+        if self._instead:
+            return Receipt("log", {"meant_for": target, "note": self._instead})
+        return Receipt("log")

@@ -1,0 +1,97 @@
+"""Fixtures over real servers; each test finds them empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import BrowserUnavailable, find_browser, open_browser
+from tests.support.fake_slack import FakeSlack
+from tests.support.servers import PostgresServer, ServerUnavailable, WorkerValkey, connect
+
+PAGE_TIMEOUT_MS = 20_000
+
+
+@pytest.fixture(scope="session")
+def worker_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerValkey]:
+    """The Valkey of this test process; take ``valkey`` or ``valkey_url`` instead."""
+    server = WorkerValkey(tmp_path_factory.mktemp("valkey") / "state")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey_url(worker_valkey: WorkerValkey) -> str:
+    """Address of a real, empty Valkey."""
+    return worker_valkey.fresh().url
+
+
+@pytest.fixture
+def valkey(valkey_url: str) -> Iterator[redis.Redis]:
+    """A client of a real, empty Valkey."""
+    with connect(valkey_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL of this test process; take ``postgres_url`` instead."""
+    try:
+        server = PostgresServer.start()
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """SQLAlchemy URL of a real, empty PostgreSQL database."""
+    with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """SQLAlchemy URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """SQLAlchemy URL of an empty database; the test runs once on each kind."""
+    return cast("str", request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def fake_slack() -> Iterator[FakeSlack]:
+    """A Slack Web API of this test's own."""
+    with FakeSlack() as slack:
+        yield slack
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, one per module: while it is open ``asyncio.run`` cannot be used in the tests' thread."""
+    try:
+        find_browser()
+    except BrowserUnavailable as reason:
+        pytest.skip(str(reason))
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page with no cookies or storage from another test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PAGE_TIMEOUT_MS)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()

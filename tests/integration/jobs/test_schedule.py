@@ -1,0 +1,110 @@
+"""The scheduler runs both jobs, and what they do shows in the heartbeats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+from pydantic import SecretStr
+from sqlalchemy import select, update
+
+from engine.alerting.heartbeats import record_failure, record_success
+from engine.ledger.tables import document_versions, heartbeats
+from engine.settings import Settings
+from jobs.schedule import build_scheduler
+from tests.support.fake_slack import FakeSlack
+
+if TYPE_CHECKING:
+    from tests.integration.jobs.conftest import Office
+
+USD = 1_000_000
+HUNDRED = {"id": "all", "per": "org", "monthly_budget_usd": 100}
+
+
+@contextmanager
+def running(office: Office, settings: Settings) -> Iterator[BackgroundScheduler]:
+    scheduler = build_scheduler(office.database, settings, evaluate_every=0.05, deliver_every=0.05, clock=office.clock)
+    scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        scheduler.shutdown()
+
+
+def beats(office: Office) -> dict[str, Any]:
+    with office.database.read() as connection:
+        return {row.job: row for row in connection.execute(select(heartbeats))}
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_crossing_becomes_a_slack_message_and_both_jobs_beat(office: Office, fake_slack: FakeSlack) -> None:
+    office.publish(HUNDRED, channels={"ops": {"slack": "#ops"}}, routes={"critical": ["ops"]})
+    settings = Settings(slack_token=SecretStr(fake_slack.token), slack_base_url=fake_slack.base_url)
+    with running(office, settings):
+        wait_until(lambda: len(beats(office)) == 2)
+        assert fake_slack.requests == []
+        office.spend(96 * USD)
+        fake_slack.wait_for_requests(1)
+        wait_until(lambda: office.states() == ["delivered"])
+    assert len(fake_slack.messages) == 1
+    assert {job: row.last_success_at for job, row in beats(office).items()} == {
+        "evaluate": office.now,
+        "deliver": office.now,
+    }
+
+
+def test_every_process_may_have_a_scheduler(office: Office, fake_slack: FakeSlack) -> None:
+    office.publish(HUNDRED, channels={"ops": {"slack": "#ops"}}, routes={"critical": ["ops"]})
+    settings = Settings(slack_token=SecretStr(fake_slack.token), slack_base_url=fake_slack.base_url)
+    with running(office, settings), running(office, settings), running(office, settings):
+        office.spend(96 * USD)
+        wait_until(lambda: office.states() == ["delivered"])
+    assert len(fake_slack.messages) == 1
+
+
+def test_a_job_that_fails_shows_in_the_heartbeats_and_runs_again(office: Office) -> None:
+    office.publish(HUNDRED)
+    with office.database.write() as connection:
+        connection.execute(update(document_versions).values(content={"nonsense": 1}))
+    with running(office, Settings()):
+        wait_until(lambda: "evaluate" in beats(office))
+        failed = beats(office)["evaluate"]
+        assert (failed.last_success_at, failed.last_error_at) == (None, office.now)
+        assert failed.last_error.startswith("EvaluationFailed: 1 of 1 organizations not evaluated; acme: DocumentError")
+        office.publish(HUNDRED, channels={"ops": {"log": True}})
+        wait_until(lambda: beats(office)["evaluate"].last_success_at == office.now)
+        assert beats(office)["evaluate"].last_error is not None, "what went wrong stays readable"
+
+
+def test_ticks_are_neither_dropped_when_late_nor_piled_up(office: Office) -> None:
+    scheduler = build_scheduler(office.database, Settings())
+    assert sorted(job.id for job in scheduler.get_jobs()) == ["deliver", "evaluate"]
+    scheduler.start(paused=True)
+    for job in scheduler.get_jobs():
+        assert (job.misfire_grace_time, job.coalesce, job.max_instances) == (30, True, 1)
+        assert str(job.trigger.timezone) == "UTC"
+    scheduler.shutdown()
+
+
+def test_a_heartbeat_keeps_one_row_for_a_job(office: Office) -> None:
+    with office.database.write() as connection:
+        record_failure(connection, "evaluate", office.now, "x" * 5_000)
+        record_success(connection, "evaluate", office.now)
+        record_success(connection, "evaluate", office.now)
+    row = beats(office)["evaluate"]
+    assert (row.last_success_at, row.last_error_at, len(row.last_error)) == (office.now, office.now, 500)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BURSAR_SLACK_TOKEN", raising=False)

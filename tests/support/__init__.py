@@ -1,0 +1,1 @@
+"""Real servers and honest stand-ins that the tests run against."""
