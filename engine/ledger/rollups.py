@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.admission.record import HoldRecord
 
-GRAINS = ("hour", "day")
+GRAINS = ("minute", "hour", "day")
 DIMENSIONS = ("team_id", "agent_id", "provider", "model", "complexity", "environment", "outcome", "reason")
 
 UsageKey = tuple[Any, ...]
@@ -81,8 +81,11 @@ def _contribution(row: dict[str, Any]) -> dict[str, int]:
 
 
 def bucket_of(at: datetime, grain: str) -> datetime:
-    """The UTC hour or day that `at` lies in."""
-    hour = at.replace(minute=0, second=0, microsecond=0)
+    """The UTC minute, hour or day that `at` lies in."""
+    minute = at.replace(second=0, microsecond=0)
+    if grain == "minute":
+        return minute
+    hour = minute.replace(minute=0)
     return hour if grain == "hour" else hour.replace(hour=0)
 
 

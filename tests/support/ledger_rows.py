@@ -108,9 +108,10 @@ def _order(row: Row) -> tuple[datetime, str]:
 
 def _decisions(random_: random.Random, ledger: SeededLedger, number: int, days: int) -> Iterator[Row]:
     for index in range(number):
-        # Ages from a few seconds to `days` days, several within the last minutes and some at the same instant.
-        age = timedelta(days=days) * (index / number) ** 1.5 + timedelta(seconds=index // 2 * 3 + 1)
-        at = (ledger.now - age).replace(microsecond=random_.choice((0, 250_000)))
+        # Ages from a few seconds to `days` days, several within the last minutes; each instant occurs twice.
+        pair = index // 2
+        age = timedelta(days=days) * (2 * pair / number) ** 1.5 + timedelta(seconds=pair * 3 + 1)
+        at = (ledger.now - age).replace(microsecond=pair % 4 * 250_000)
         yield _decision(random_, ledger.org_id, at, age, index)
 
 
@@ -249,7 +250,9 @@ def _budgets(ledger: SeededLedger) -> list[Row]:
     for row in ledger.decisions:
         if row["outcome"] != "allowed":
             continue
-        counters = [("org", ledger.org_id, "month", MONTHLY_LIMITS["org"], None)]
+        counters: list[tuple[str, str, str, int | None, int | None]] = [
+            ("org", ledger.org_id, "month", MONTHLY_LIMITS["org"], None)
+        ]
         if row["provider"] == "copilot_studio":
             counters.append(("copilots", row["agent_id"], "month", MONTHLY_LIMITS["copilots"], 10_000))
             counters.append(("copilots", row["agent_id"], "day", DAILY_LIMIT, 1_000))

@@ -1,0 +1,86 @@
+"""A decision's tests as lines to read: input, what was there before, limit, result. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dashboard.wording import named
+from engine.ledger.queries.decisions import DecisionRecord
+from engine.money import format_usd
+
+Result = Literal["passed", "failed", "no limit"]
+_WINDOWS = ("minute", "hour", "day")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One test of one decision, in words."""
+
+    kind: str
+    name: str
+    asked: str
+    before: str
+    limit: str
+    result: Result
+
+
+def verdicts(record: DecisionRecord) -> list[Verdict]:
+    """Every test of the decision: policies, then budgets, then rate limits. Unknown parts are left out."""
+    tests = record.tests
+    lines: list[Verdict] = []
+    policy = tests.get("policy")
+    if isinstance(policy, dict):
+        lines.append(_policy_line(record, policy))
+    for counter in tests.get("counters") or ():
+        lines.extend(_counter_lines(record, counter))
+    for rate in tests.get("rates") or ():
+        lines.extend(_rate_lines(rate))
+    return lines
+
+
+def _policy_line(record: DecisionRecord, policy: dict[str, Any]) -> Verdict:
+    matched = ", ".join(str(policy_id) for policy_id in policy.get("matched") or ()) or "none"
+    asked = f"{named(record.agent_id)}, {record.environment or 'no environment'}"
+    allows = policy.get("effect") == "allow"
+    return Verdict("Policy", f"matched {matched}", asked, "–", "an allowing policy", "passed" if allows else "failed")
+
+
+def _counter_lines(record: DecisionRecord, counter: dict[str, Any]) -> list[Verdict]:
+    period = str(counter.get("period_label", ""))
+    name = f"{counter.get('budget_id', '')} · {counter.get('scope', '')} · {period}"
+    lines: list[Verdict] = []
+    limit, spent, held = counter.get("limit_micros"), counter.get("spent_micros", 0), counter.get("held_micros", 0)
+    lines.append(
+        Verdict(
+            "Budget",
+            name,
+            f"hold {format_usd(record.reserve_micros)}",
+            f"{format_usd(spent)} + {format_usd(held)} held",
+            "no limit" if limit is None else format_usd(limit),
+            _result(spent + held + record.reserve_micros, limit),
+        )
+    )
+    executions = counter.get("execution_limit")
+    if executions is not None:
+        used = counter.get("executions", 0)
+        lines.append(
+            Verdict("Executions", name, "1 call", f"{used:,}", f"{executions:,}", _result(used + 1, executions))
+        )
+    return lines
+
+
+def _rate_lines(rate: dict[str, Any]) -> list[Verdict]:
+    name = f"{rate.get('rate_limit_id', '')} · {rate.get('scope', '')}"
+    used, limits = rate.get("used") or (), rate.get("limits") or ()
+    return [
+        Verdict("Rate limit", f"{name} · per {window}", "1 call", f"{seen:,}", f"{limit:,}", _result(seen + 1, limit))
+        for window, seen, limit in zip(_WINDOWS, used, limits, strict=False)
+        if limit is not None
+    ]
+
+
+def _result(needed: int, limit: int | None) -> Result:
+    if limit is None:
+        return "no limit"
+    return "passed" if needed <= limit else "failed"

@@ -1,0 +1,226 @@
+"""Every number the pages show, compared with sums over the seeded rows, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from dashboard.reading import RANGES, month_of, window_of
+from engine.ledger.database import Database
+from engine.ledger.queries.budgets import current_budget_use, open_holds
+from engine.ledger.queries.decisions import (
+    DecisionCursor,
+    DecisionFilter,
+    DecisionLine,
+    decision_events,
+    decision_page,
+    find_decision,
+)
+from engine.ledger.queries.health import drained_through, last_successes, list_organizations
+from engine.ledger.queries.notifications import recent_notifications
+from engine.ledger.queries.usage import OTHER, agent_names, agent_usage, top_names, usage_series, usage_totals
+from tests.support.ledger_rows import SeededLedger, seed_ledger
+
+NOW = datetime(2026, 11, 23, 9, 42, 10, tzinfo=UTC)
+
+
+@dataclass
+class Seeded:
+    acme: SeededLedger
+    other: SeededLedger
+    connection: Connection
+
+
+@pytest.fixture
+def seeded(database_url: str) -> Iterator[Seeded]:
+    """Two organizations; whatever is asked about one must not count the other."""
+    database = Database(database_url)
+    acme = seed_ledger(database, now=NOW, days=30, per_day=14)
+    other = seed_ledger(database, org_id="globex", now=NOW, days=5, per_day=14, seed=8)
+    with database.read() as connection:
+        yield Seeded(acme, other, connection)
+    database.close()
+
+
+def _within(ledger: SeededLedger, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    return [row for row in ledger.decisions if start <= row["at"] < end]
+
+
+def test_month_totals_are_the_sums_of_the_months_decisions(seeded: Seeded) -> None:
+    month = month_of("acme", NOW)
+    rows = _within(seeded.acme, month.start, month.end)
+    today = NOW.replace(hour=0, minute=0, second=0)
+    totals = usage_totals(seeded.connection, month, latest_from=today)
+    states = Counter(row["state"] for row in rows)
+    assert totals.spent_micros == sum(row["spent_micros"] for row in rows) > 0
+    assert totals.latest_spent_micros == sum(row["spent_micros"] for row in rows if row["at"] >= today) > 0
+    assert totals.allowed == sum(row["outcome"] == "allowed" for row in rows) > 0
+    assert totals.denied == states["denied"] > 0
+    assert (totals.settled, totals.expired, totals.cancelled) == (
+        states["settled"],
+        states["expired"],
+        states["cancelled"],
+    )
+    assert totals.settled_share == states["settled"] / (totals.allowed - states["cancelled"])
+    assert type(totals.spent_micros) is int
+
+
+def test_totals_of_nothing_are_zero(seeded: Seeded) -> None:
+    totals = usage_totals(seeded.connection, month_of("nobody", NOW), latest_from=NOW)
+    assert (totals.spent_micros, totals.decisions, totals.settled_share) == (0, 0, None)
+
+
+@pytest.mark.parametrize("range_key", RANGES)
+def test_the_series_holds_every_decision_of_its_range_once(seeded: Seeded, range_key: str) -> None:
+    window = window_of("acme", range_key, NOW)
+    rows = _within(seeded.acme, window.start, window.end)
+    names = top_names(seeded.connection, window, "agent", limit=2)
+    expected: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows:
+        bucket = row["at"].replace(minute=0, second=0, microsecond=0)
+        if window.grain == "day":
+            bucket = bucket.replace(hour=0)
+        name = row["agent_id"] if row["agent_id"] in names else OTHER
+        cell = expected[bucket, name, row["outcome"], row["reason"]]
+        cell[0] += 1
+        cell[1] += row["spent_micros"]
+    cells = usage_series(seeded.connection, window, "agent", names)
+    assert {
+        (cell.bucket, cell.name, cell.outcome, cell.reason): [cell.decisions, cell.spent_micros] for cell in cells
+    } == dict(expected)
+    assert [cell.bucket for cell in cells] == sorted(cell.bucket for cell in cells)
+
+
+@pytest.mark.parametrize(("split", "column"), [("provider", "provider"), ("agent", "agent_id"), ("team", "team_id")])
+def test_the_top_names_are_the_most_expensive_ones(seeded: Seeded, split: Any, column: str) -> None:
+    window = window_of("acme", "30d", NOW)
+    spent: Counter[str] = Counter()
+    for row in _within(seeded.acme, window.start, window.end):
+        spent[row[column]] += row["spent_micros"]
+    assert top_names(seeded.connection, window, split, limit=3) == [name for name, _ in spent.most_common(3)]
+
+
+def test_the_agents_table_adds_up_to_the_totals(seeded: Seeded) -> None:
+    window = window_of("acme", "30d", NOW)
+    rows = _within(seeded.acme, window.start, window.end)
+    agents = agent_usage(seeded.connection, window)
+    assert [agent.spent_micros for agent in agents] == sorted((agent.spent_micros for agent in agents), reverse=True)
+    for agent in agents:
+        own = [row for row in rows if row["agent_id"] == agent.agent_id]
+        assert agent.spent_micros == sum(row["spent_micros"] for row in own)
+        assert agent.allowed + agent.denied == len(own)
+        assert agent.settled == sum(row["state"] == "settled" for row in own)
+        assert agent.failed == sum(row["success"] is False for row in own)
+    assert sum(agent.allowed + agent.denied for agent in agents) == len(rows)
+    assert agent_names(seeded.connection, "acme", since=window.start) == sorted(agent.agent_id for agent in agents)
+
+
+def test_held_now_is_the_reserve_of_the_open_holds(seeded: Seeded) -> None:
+    held = [row["reserve_micros"] for row in seeded.acme.decisions if row["state"] == "held"]
+    holds = open_holds(seeded.connection, "acme")
+    assert (holds.count, holds.held_micros) == (len(held), sum(held))
+    assert held
+
+
+def test_budgets_are_those_of_the_current_periods_the_fullest_first(seeded: Seeded) -> None:
+    budgets = current_budget_use(seeded.connection, "acme", now=NOW)
+    expected = [row for row in seeded.acme.budgets if row["period_start"] <= NOW < row["period_end"]]
+    assert {(b.budget_id, b.scope, b.period, b.spent_micros, b.held_micros, b.executions) for b in budgets} == {
+        (r["budget_id"], r["scope"], r["period"], r["spent_micros"], r["held_micros"], r["executions"])
+        for r in expected
+    }
+    fullness = [(b.spent_micros + b.held_micros) / b.limit_micros for b in budgets if b.limit_micros]
+    assert fullness == sorted(fullness, reverse=True)
+    assert budgets[-1].limit_micros is None
+    assert {budget.period_label for budget in budgets} == {"2026-11", "2026-11-23"}
+
+
+def test_walking_the_pages_meets_every_decision_once_and_in_order(seeded: Seeded) -> None:
+    seen: list[DecisionLine] = []
+    before: DecisionCursor | None = None
+    while True:
+        page = decision_page(seeded.connection, "acme", DecisionFilter(), before=before, limit=37)
+        seen.extend(page.lines)
+        if page.older is None:
+            break
+        assert len(page.lines) == 37
+        before = DecisionCursor.parse(page.older.token())
+    expected = sorted(((row["at"], row["decision_id"]) for row in seeded.acme.decisions), reverse=True)
+    assert [(line.at, line.decision_id) for line in seen] == expected
+    assert len({at for at, _ in expected}) < len(expected), "the seed has decisions of the same instant"
+
+
+def test_a_page_that_ends_exactly_at_the_last_decision_has_no_older_one(seeded: Seeded) -> None:
+    everything = len(seeded.acme.decisions)
+    assert decision_page(seeded.connection, "acme", DecisionFilter(), limit=everything).older is None
+    assert decision_page(seeded.connection, "acme", DecisionFilter(), limit=everything - 1).older is not None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"outcome": "denied"},
+        {"reason": "rate_per_minute"},
+        {"agent_id": "copilot_hr"},
+        {"user_id": "user-001"},
+        {"outcome": "allowed", "agent_id": "copilot_hr", "user_id": "user-002"},
+    ],
+)
+def test_filters_keep_exactly_the_decisions_asked_for(seeded: Seeded, wanted: dict[str, str]) -> None:
+    page = decision_page(seeded.connection, "acme", DecisionFilter(**wanted), limit=1_000)
+    expected = {
+        row["decision_id"]
+        for row in seeded.acme.decisions
+        if all(row[column] == value for column, value in wanted.items())
+    }
+    assert {line.decision_id for line in page.lines} == expected
+    assert expected
+
+
+def test_one_decision_comes_in_full_and_only_to_its_organization(seeded: Seeded) -> None:
+    row = next(row for row in seeded.acme.decisions if row["state"] == "settled")
+    record = find_decision(seeded.connection, "acme", row["decision_id"])
+    assert record is not None
+    assert {name: getattr(record, name) for name in row} == row
+    assert find_decision(seeded.connection, "globex", row["decision_id"]) is None
+
+
+def test_the_events_of_a_decision_come_in_the_order_of_recording(seeded: Seeded) -> None:
+    row = next(row for row in seeded.acme.decisions if row["state"] == "expired")
+    kept = decision_events(seeded.connection, "acme", row["decision_id"])
+    assert [event.kind for event in kept] == ["check", "expired"]
+    assert kept[1].at == row["closed_at"]
+
+
+def test_notifications_come_newest_first_with_their_delivery(seeded: Seeded) -> None:
+    lines = recent_notifications(seeded.connection, "acme")
+    assert [(line.rule_id, line.channel, line.state) for line in lines] == [
+        ("budget-95", "ops", "delivered"),
+        ("denied-by-policy", "leads", "dead"),
+        ("denied-by-policy", "ops", "retry"),
+        ("budget-80", "ops", "queued"),
+        ("budget-50", None, None),
+    ]
+    assert lines[0].channel_type == "log"
+    assert len(recent_notifications(seeded.connection, "acme", limit=2)) == 2
+
+
+def test_health_tells_how_far_the_ledger_is_and_who_worked_when(seeded: Seeded) -> None:
+    beat = NOW - timedelta(seconds=2)
+    assert [state.org_id for state in list_organizations(seeded.connection)] == ["acme", "globex"]
+    assert drained_through(seeded.connection, "acme") == beat
+    assert drained_through(seeded.connection, "nobody") is None
+    assert last_successes(seeded.connection) == {"ledger": beat, "evaluate": beat, "deliver": beat}
+
+
+def test_a_database_without_tables_has_no_organizations(database_url: str) -> None:
+    database = Database(database_url)
+    with database.read() as connection:
+        assert list_organizations(connection) == []
+    database.close()
