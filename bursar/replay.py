@@ -76,7 +76,7 @@ def run_replay(options: ReplayOptions) -> None:
             interrupted = True
         progress.update(task, completed=trace.size_bytes)
     bad_rows.finish()
-    _print(replay.report, options, settings)
+    _print(replay.report, options, service.database.masked_url)
     if interrupted:
         console.print("Interrupted: the result covers the rows replayed so far.", style="yellow")
         sys.exit(130)
@@ -130,7 +130,7 @@ class _BadRows:
             self._console.print(f"and {self._count - MOST_BAD_ROWS_SHOWN:,} more bad rows, skipped", highlight=False)
 
 
-def _print(report: ReplayReport, options: ReplayOptions, settings: Settings) -> None:
+def _print(report: ReplayReport, options: ReplayOptions, ledger: str) -> None:
     result = report.as_json()
     if options.as_json:
         print(json.dumps(result, indent=2))
@@ -142,4 +142,4 @@ def _print(report: ReplayReport, options: ReplayOptions, settings: Settings) -> 
     print(f"estimated {format_usd(report.estimated_micros)}, actual {format_usd(report.actual_micros)}")
     print(f"{report.ledger_rows:,} decisions in SQL, {result['checks_per_second']:,} checks per second")
     if options.state_dir is not None:
-        print(f"ledger: {settings.ledger_url}")
+        print(f"ledger: {ledger}")

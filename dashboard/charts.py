@@ -19,7 +19,8 @@ HEIGHT = 300
 BUDGET_BARS = 6
 _ROW_HEIGHT = 62
 _LEGEND_PIXELS = 48
-_PERIOD_MS = {"hour": 3_600_000, "day": 86_400_000}
+_PERIOD_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+_CLOCK = {"minute": "%H:%M", "hour": "%H:%M\n%d %b", "day": "%d %b"}
 _PARTIAL_OPACITY = 0.5
 
 
@@ -217,7 +218,7 @@ def _add_bars(
 ) -> None:
     buckets = sorted(values)
     period = _PERIOD_MS[window.grain]
-    format_ = "%H:%M" if window.grain == "hour" else "%d %b"
+    format_ = "%d %b" if window.grain == "day" else "%H:%M"
     figure.add_bar(
         # Without the zone: the figure would shift to the viewer's, while every time here is UTC.
         # A fixed width: a lone bar would otherwise be as thin as a line.
@@ -245,7 +246,7 @@ def _time_axes(figure: go.Figure, window: UsageWindow, palette: Palette) -> None
     figure.update_xaxes(
         range=[window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)],
         showgrid=False,
-        tickformat="%H:%M\n%d %b" if window.grain == "hour" else "%d %b",
+        tickformat=_CLOCK[window.grain],
         nticks=8,
         fixedrange=True,
     )

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import streamlit as st
 
@@ -71,7 +71,8 @@ def look_again() -> None:
 
 def choose_organization() -> None:
     """Take the organization from `?org=` or the sidebar; stop with a next step when there is none."""
-    names = [state.org_id for state in read_organizations(ledger_url())]
+    states = {state.org_id: state for state in read_organizations(ledger_url())}
+    names = list(states)
     if not names:
         st.session_state.pop("organization", None)
         st.title("Bursar")
@@ -89,11 +90,18 @@ def choose_organization() -> None:
     else:
         with st.sidebar:
             st.session_state["organization"] = st.selectbox("Organization", names, key="org", bind="query-params")
+    st.session_state["organization_since"] = states[st.session_state["organization"]].created_at
 
 
 def organization() -> str:
     """The chosen organization."""
     return str(st.session_state["organization"])
+
+
+def organization_since() -> datetime:
+    """When the chosen organization became known to the ledger."""
+    since: datetime = st.session_state["organization_since"]
+    return since
 
 
 def nothing_yet(title: str, next_step: str) -> None:

@@ -35,16 +35,24 @@ from engine.ledger.queries.usage import (
     usage_series,
     usage_totals,
 )
+from engine.ledger.rollups import bucket_of
 from engine.settings import read_settings
 
 PAGE_SIZE = 50
 RANGES: dict[str, tuple[str, Grain, int]] = {
+    "1h": ("the last hour", "minute", 60),
     "24h": ("the last 24 hours", "hour", 24),
     "7d": ("the last 7 days", "day", 7),
     "30d": ("the last 30 days", "day", 30),
     "90d": ("the last 90 days", "day", 90),
 }
 """Key in the URL -> words, grain, number of buckets including the current one."""
+
+YOUNG = timedelta(hours=2)
+"""A ledger younger than this opens on its last hour; hours and days would show one bar."""
+FEWEST_MINUTES = 10
+
+_STEPS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +100,23 @@ def ledger_url() -> str:
     return read_settings().ledger_url
 
 
-def window_of(org_id: str, range_key: str, now: datetime) -> UsageWindow:
-    """The buckets of a range: whole hours or days in UTC, up to and including the current one."""
+def window_of(org_id: str, range_key: str, now: datetime, since: datetime | None = None) -> UsageWindow:
+    """The buckets of a range: whole minutes, hours or days in UTC, up to and including the current one.
+
+    Minutes before `since`, when there was no ledger yet, are left out down to the last ten.
+    """
     _, grain, buckets = RANGES[range_key]
-    step = timedelta(hours=1) if grain == "hour" else timedelta(days=1)
-    utc = now.astimezone(UTC)
-    current = utc.replace(minute=0, second=0, microsecond=0)
-    if grain == "day":
-        current = current.replace(hour=0)
-    return UsageWindow(org_id, grain, current - step * (buckets - 1), current + step)
+    step = _STEPS[grain]
+    current = bucket_of(now.astimezone(UTC), grain)
+    start = current - step * (buckets - 1)
+    if grain == "minute" and since is not None:
+        start = max(start, min(bucket_of(since.astimezone(UTC), grain), current - step * (FEWEST_MINUTES - 1)))
+    return UsageWindow(org_id, grain, start, current + step)
+
+
+def first_range(created_at: datetime, now: datetime) -> str:
+    """The range that the Spend page opens on."""
+    return "1h" if now - created_at < YOUNG else "24h"
 
 
 def month_of(org_id: str, now: datetime) -> UsageWindow:
@@ -123,10 +139,10 @@ def read_organizations(url: str) -> list[OrganizationState]:
 
 
 @st.cache_data(ttl=2, max_entries=64, show_spinner=False)
-def read_spend(url: str, org_id: str, range_key: str, split: Split) -> SpendView:
-    """The Spend page."""
+def read_spend(url: str, org_id: str, since: datetime, range_key: str, split: Split) -> SpendView:
+    """The Spend page of an organization that the ledger knows since `since`."""
     now = utc_now()
-    window, month = window_of(org_id, range_key, now), month_of(org_id, now)
+    window, month = window_of(org_id, range_key, now, since), month_of(org_id, now)
     with database(url).read() as connection:
         names = top_names(connection, window, split)
         return SpendView(

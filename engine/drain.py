@@ -16,11 +16,11 @@ from engine.admission.plan import plan_counters
 from engine.admission.record import HoldRecord
 from engine.admission.stream import EventStream, parse_stream_id
 from engine.clock import from_ms, to_ms, utc_now
-from engine.document.store import live_document
+from engine.document.store import live_document, live_version
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.entries import read_event
-from engine.ledger.organizations import release_lease, request_rebuild, take_lease
+from engine.ledger.organizations import forget_rebuild_request, release_lease, request_rebuild, take_lease
 from engine.ledger.recount import Recount, facts_of, pricing_of, recount, replace_budget_usage
 from engine.ledger.tables import decisions, organizations, pending_events
 from engine.ledger.writer import CursorMoved, write_events
@@ -79,8 +79,11 @@ class LedgerDrain:
         if not self._lead():
             return DrainStep(False, 0, False)
         cursor, rebuild_wanted = self._position()
-        if rebuild_wanted or self._is_behind(cursor):
+        if self._is_behind(cursor):
             self.rebuild()
+            cursor, _ = self._position()
+        elif rebuild_wanted:
+            self._rebuild_if_needed()
             cursor, _ = self._position()
         step = self._store(cursor)
         if step.at_end:
@@ -90,7 +93,7 @@ class LedgerDrain:
     def drain(self, *, give_up_after: float = 60.0) -> bool:
         """Step until the stream's end is in SQL. False when another writer leads and stays silent or slow."""
         deadline = time.monotonic() + give_up_after
-        asked_at = from_ms(self._gate.now_ms)
+        asked_at = from_ms(self._gate.sweep(self.org_id, most=0).now_ms)
         while time.monotonic() < deadline:
             try:
                 step = self.step()
@@ -110,13 +113,13 @@ class LedgerDrain:
         1. Make the present state invalid, so that no check or settle changes anything meanwhile.
         2. Store every event still in the stream.
         3. Count usage and open holds in one snapshot; keep the result in SQL and raise the epoch.
-        4. Install it, unless an event came in after all: then from 2 again.
+        4. Install it, unless an event or a newer state came in after all: then from 2 again.
+
+        Raises `CursorMoved` when another writer takes over meanwhile.
         """
         self._gate.invalidate(self.org_id)
         while True:
-            cursor, _ = self._position()
-            while not self._store(cursor).at_end:
-                cursor, _ = self._position()
+            self._store_all()
             cursor, _ = self._position()
             epoch, version, counted = self._count(from_ms(self._gate.now_ms))
             if self._install(cursor, epoch, version, counted):
@@ -124,16 +127,36 @@ class LedgerDrain:
                 return
 
     def rebuild_if_free(self) -> bool:
-        """Rebuild when no other writer leads; else ask the one that does, and answer false."""
+        """See that the state is installed when no other writer leads; else ask the one that does, and answer false."""
         if not self._lead():
             with self._database.write() as connection:
                 request_rebuild(connection, self.org_id, utc_now())
             return False
         try:
-            self.rebuild()
+            self._rebuild_if_needed()
+        except CursorMoved:
+            return False
         finally:
             self.release()
         return True
+
+    def _rebuild_if_needed(self) -> None:
+        # Whoever asked may have been overtaken: every needless rebuild would make others wait, who then ask again.
+        with self._database.read() as connection:
+            version = live_version(connection, self.org_id)
+        if self._gate.installed_version(self.org_id) != version:
+            self.rebuild()
+        else:
+            with self._database.write() as connection:
+                forget_rebuild_request(connection, self.org_id)
+
+    def _store_all(self) -> None:
+        while True:
+            if not self._lead():
+                raise CursorMoved(self.org_id)
+            cursor, _ = self._position()
+            if self._store(cursor).at_end:
+                return
 
     def sweep(self) -> None:
         """Expire holds that are due; when Redis lost the state, install it anew. Needs the lease."""
@@ -195,11 +218,13 @@ class LedgerDrain:
             live = live_document(connection, self.org_id)
             counted = recount(connection, live.document, now)
             replace_budget_usage(connection, self.org_id, counted, now)
-            connection.execute(
+            raised = connection.execute(
                 update(organizations)
-                .where(organizations.c.org_id == self.org_id)
+                .where(organizations.c.org_id == self.org_id, organizations.c.lease_holder == self.holder)
                 .values(epoch=organizations.c.epoch + 1, rebuild_requested_at=None)
             )
+            if raised.rowcount != 1:
+                raise CursorMoved(self.org_id)
             epoch = connection.execute(
                 select(organizations.c.epoch).where(organizations.c.org_id == self.org_id)
             ).scalar_one()
@@ -247,7 +272,7 @@ class LedgerDrain:
                 body=row.payload["body"],
                 record=record.to_text(),
             )
-            if reply.status == "CONFLICT" or (reply.status == "SAME" and row.state == "settled"):
+            if reply.status == "CONFLICT" or (reply.status == "SAME" and row.state not in _STATE_CODES):
                 if reply.status == "CONFLICT":
                     logger.warning("late settle of %s contradicts an earlier one and is dropped", row.decision_id)
                 self._forget_pending(row.decision_id)

@@ -9,26 +9,36 @@ import time
 from engine.errors import InvalidValue
 
 ID_PATTERN = r"^[A-Za-z0-9_.@-]{1,128}$"
-_ID = re.compile(r"[A-Za-z0-9_.@-]{1,128}")
-
-
 MODEL_PATTERN = r"^[A-Za-z0-9_.:/@-]{1,128}$"
+_ID = re.compile(r"[A-Za-z0-9_.@-]{1,128}")
 _MODEL = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
+_DECISION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def check_model(value: str) -> str:
     """Return `value` when it can be a model's name (vendors use `:` and `/` too), else raise `InvalidValue`."""
-    if _MODEL.fullmatch(value) is None:
-        raise InvalidValue("model", f"must be 1 to 128 letters, digits or _ . : / @ -, got {value[:60]!r}")
+    if not isinstance(value, str) or _MODEL.fullmatch(value) is None:
+        raise InvalidValue("model", f"must be 1 to 128 letters, digits or _ . : / @ -, got {_shown(value)}")
     return value
 
 
 def check_id(value: str, field: str) -> str:
     """Return `value` when it is a valid id, else raise `InvalidValue` naming `field`."""
-    if _ID.fullmatch(value) is None:
-        shown = repr(value if len(str(value)) <= 60 else f"{str(value)[:60]}...")
-        raise InvalidValue(field, f"must be 1 to 128 letters, digits or _ . @ -, got {shown}")
+    if not isinstance(value, str) or _ID.fullmatch(value) is None:
+        raise InvalidValue(field, f"must be 1 to 128 letters, digits or _ . @ -, got {_shown(value)}")
     return value
+
+
+def check_decision_id(value: str) -> str:
+    """Return `value` when it looks like an id that `new_decision_id` made, else raise `InvalidValue`."""
+    if not isinstance(value, str) or _DECISION_ID.fullmatch(value) is None:
+        raise InvalidValue("decision_id", f"must be the id of a decision, got {_shown(value)}")
+    return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def new_decision_id(at_ms: int | None = None) -> str:

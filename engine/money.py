@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import NewType
 
 from engine.errors import InvalidValue
@@ -13,6 +13,9 @@ Micros = NewType("Micros", int)
 MICROS_PER_USD = 1_000_000
 LARGEST_AMOUNT_USD = Decimal(1_000_000_000)
 """Amounts above a billion dollars are typing errors (DESIGN, section 1), and keep sums exact in Redis."""
+
+# Not the thread's context, which a caller may have made less precise. 100 digits: no amount is rounded twice.
+_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 
 
 def to_micros(amount: Decimal | int | str | float, field: str = "amount") -> Micros:
@@ -25,32 +28,43 @@ def to_micros(amount: Decimal | int | str | float, field: str = "amount") -> Mic
         raise InvalidValue(field, "must be an amount in US dollars, not true or false")
     try:
         usd = Decimal(str(amount))
-    except InvalidOperation:
-        raise InvalidValue(field, f"must be an amount in US dollars such as 0.05, not {amount!r}") from None
+    except (InvalidOperation, ValueError):
+        raise InvalidValue(field, f"must be an amount in US dollars such as 0.05, not {_shown(amount)}") from None
     if not usd.is_finite():
         raise InvalidValue(field, f"must be a finite amount in US dollars, not {amount}")
     if usd < 0:
-        raise InvalidValue(field, f"must not be negative, got {amount}")
+        raise InvalidValue(field, f"must not be negative, got {_shown(amount)}")
     if usd > LARGEST_AMOUNT_USD:
-        raise InvalidValue(field, f"must be at most $1,000,000,000, got {amount}")
+        raise InvalidValue(field, f"must be at most $1,000,000,000, got {_shown(amount)}")
     return round_to_micros(usd)
 
 
 def round_to_micros(usd: Decimal) -> Micros:
     """Round a dollar amount half-even to the micro-dollar."""
-    return Micros(int((usd * MICROS_PER_USD).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)))
+    return Micros(int(_EXACT.quantize(_EXACT.multiply(usd, Decimal(MICROS_PER_USD)), Decimal(1))))
 
 
 def to_usd(micros: int) -> Decimal:
     """The exact dollar amount of so many micro-dollars."""
-    return Decimal(micros) / MICROS_PER_USD
+    return _EXACT.divide(Decimal(micros), Decimal(MICROS_PER_USD))
 
 
-def format_usd(micros: int) -> str:
-    """Write an amount for people: cents as a rule, more digits only where cents would hide the amount."""
+def format_usd(micros: int, *, exact: bool = False) -> str:
+    """Write an amount for people: cents as a rule, more digits only where cents would hide the amount.
+
+    With `exact`, every digit that is not zero.
+    """
     sign = "-" if micros < 0 else ""
-    usd = abs(to_usd(micros))
-    if usd == usd.quantize(Decimal("0.01")) or usd >= 1:
+    usd = to_usd(abs(micros))
+    if abs(micros) % 10_000 == 0 or (usd >= 1 and not exact):
         return f"{sign}${usd:,.2f}"
-    digits = f"{usd:.6f}".rstrip("0")
+    digits = f"{usd:,.6f}".rstrip("0")
     return f"{sign}${digits}"
+
+
+def _shown(amount: object) -> str:
+    try:
+        text = repr(amount) if isinstance(amount, str) else str(amount)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -37,18 +37,29 @@ class Period:
 def period_of(kind: PeriodKind, instant: datetime, zone: str) -> Period:
     """The month or day that `instant` falls in, by the calendar of the IANA zone `zone`."""
     local_day = instant.astimezone(ZoneInfo(zone)).date()
-    return _period(kind, local_day.replace(day=1) if kind == "month" else local_day, zone)
+    first = local_day.replace(day=1) if kind == "month" else local_day
+    period = _period(kind, first, zone)
+    # Where clocks jump around midnight, a few local times of one day lie inside the neighbour's interval.
+    if instant >= period.end:
+        return _period(kind, _following(kind, first), zone)
+    if instant < period.start:
+        return _period(kind, _previous(kind, first), zone)
+    return period
 
 
 @lru_cache(maxsize=4096)
 def _period(kind: PeriodKind, first: date, zone: str) -> Period:
-    if kind == "month":
-        following = (first + timedelta(days=32)).replace(day=1)
-        label = f"{first:%Y-%m}"
-    else:
-        following = first + timedelta(days=1)
-        label = first.isoformat()
-    return Period(kind, label, _midnight(first, zone), _midnight(following, zone))
+    label = first.isoformat()[:7] if kind == "month" else first.isoformat()
+    return Period(kind, label, _midnight(first, zone), _midnight(_following(kind, first), zone))
+
+
+def _following(kind: PeriodKind, first: date) -> date:
+    return (first + timedelta(days=32)).replace(day=1) if kind == "month" else first + timedelta(days=1)
+
+
+def _previous(kind: PeriodKind, first: date) -> date:
+    before = first - timedelta(days=1)
+    return before.replace(day=1) if kind == "month" else before
 
 
 def _midnight(day: date, zone: str) -> datetime:

@@ -25,8 +25,8 @@ from engine.document.live import LiveDocument
 from engine.document.load import read_document
 from engine.document.store import live_document, live_version, publish_document
 from engine.drain import LedgerDrain
-from engine.errors import DatabaseError, GateUnavailable, InvalidValue, SettleConflict, UnknownDecision
-from engine.ids import check_id, new_decision_id
+from engine.errors import DatabaseError, DocumentError, GateUnavailable, InvalidValue, SettleConflict, UnknownDecision
+from engine.ids import check_decision_id, new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.ledger.recount import pricing_of
@@ -166,7 +166,7 @@ class GovernanceService:
         Redis does not answer: then call again.
         """
         self._check_org(org_id)
-        decision_id = check_id(decision if isinstance(decision, str) else decision.id, "decision_id")
+        decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
         usage = {
             "input_tokens": check_tokens(input_tokens, "input_tokens") if input_tokens is not None else None,
             "output_tokens": check_tokens(output_tokens, "output_tokens") if output_tokens is not None else None,
@@ -194,7 +194,7 @@ class GovernanceService:
     def cancel(self, decision_id: str, *, org_id: str | None = None) -> None:
         """Say that the call never left: its hold and execution count are undone. Errors as in `settle`."""
         self._check_org(org_id)
-        check_id(decision_id, "decision_id")
+        check_decision_id(decision_id)
         reply = self._answered(lambda: self.gate.cancel(self.org_id, decision_id=decision_id))
         if reply.status == "UNKNOWN":
             raise UnknownDecision(f"decision_id: no open hold has the id {decision_id}")
@@ -249,7 +249,8 @@ class GovernanceService:
         repeats = 0
         while True:
             reply = ask()
-            if reply.status == "COLD":
+            # STALE once more after the newest version was read: Redis holds the state of another ledger.
+            if reply.status == "COLD" or (reply.status == "STALE" and repeats > 0):
                 if time.monotonic() > deadline:
                     raise GateUnavailable("the organization's state is being rebuilt")
                 self._warm_up()
@@ -267,7 +268,7 @@ class GovernanceService:
                 drain = LedgerDrain(self.database, self.gate, self.org_id, lease_seconds=self._settings.lease_seconds)
                 if drain.rebuild_if_free():
                     return
-            except DatabaseError as problem:
+            except (DatabaseError, DocumentError) as problem:
                 raise GateUnavailable(str(problem)) from problem
             finally:
                 self._warming.release()
@@ -278,7 +279,7 @@ class GovernanceService:
             with self.database.read() as connection:
                 if live_version(connection, self.org_id) != self._live.version:
                     self._live = live_document(connection, self.org_id)
-        except DatabaseError as problem:
+        except (DatabaseError, DocumentError) as problem:
             logger.warning("keeping document version %d: %s", self._live.version, problem)
         self._live_read = time.monotonic()
 

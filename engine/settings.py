@@ -13,7 +13,7 @@ from engine.errors import InvalidValue
 class Settings(BaseSettings):
     """Where things are and how long they may take. Times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="BURSAR_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BURSAR_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     state_dir: Path = Path(".bursar")
     """Where the embedded ledger and server live when no URL is given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from engine.admission.gate import RedisGate
 from engine.alerting.heartbeats import record_failure, record_success
@@ -79,21 +80,33 @@ class WriterLoop:
                 self._drains[org_id] = LedgerDrain(
                     self._database, self._gate, org_id, lease_seconds=self._lease_seconds
                 )
-        for drain in self._drains.values():
-            if drain.leading:
-                drain.sweep()
+        self._for_each(lambda drain: drain.sweep() if drain.leading else None)
         with self._database.write() as connection:
             record_success(connection, JOB, utc_now())
 
     def _store_next(self) -> bool:
         busy = False
+
+        def store(drain: LedgerDrain) -> None:
+            nonlocal busy
+            step = drain.step()
+            busy = busy or (step.leading and not step.at_end)
+
+        self._for_each(store)
+        return busy
+
+    def _for_each(self, do: Callable[[LedgerDrain], None]) -> None:
+        """Do it for every organization; what went wrong with one is raised after the others had their turn."""
+        problem: Exception | None = None
         for drain in self._drains.values():
             try:
-                step = drain.step()
+                do(drain)
             except CursorMoved:
                 continue
-            busy = busy or (step.leading and not step.at_end)
-        return busy
+            except Exception as error:  # noqa: BLE001 - raised below
+                problem = error
+        if problem is not None:
+            raise problem
 
     def _finish(self) -> None:
         for drain in self._drains.values():
@@ -101,7 +114,7 @@ class WriterLoop:
                 while (step := drain.step()).leading and not step.at_end:
                     pass
                 drain.release()
-            except (BursarError, CursorMoved) as problem:
+            except Exception as problem:  # noqa: BLE001 - the other organizations' events are stored all the same
                 logger.warning("%s: left to the next worker: %s", drain.org_id, problem)
 
     def _report(self, problem: Exception) -> None:

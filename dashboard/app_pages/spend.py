@@ -14,23 +14,26 @@ from dashboard.frame import (
     freshness,
     nothing_yet,
     organization,
+    organization_since,
     page_head,
 )
 from dashboard.notices import notifications
-from dashboard.reading import RANGES, SpendView, ledger_url, read_spend
+from dashboard.reading import RANGES, SpendView, first_range, ledger_url, read_spend
 from dashboard.wording import count, money, named, percent, plain, plural
+from engine.clock import utc_now
 from engine.ledger.queries.usage import Split
 
 SPLITS = ["Agent", "Provider", "Team"]
 
 page_head("Spend", "Are we on plan, and if not, who moved it?")
 org_id = organization()
+opens_on = first_range(organization_since(), utc_now())
 with st.container(horizontal=True, vertical_alignment="bottom"):
     range_key = st.segmented_control(
-        "Range", list(RANGES), default="24h", required=True, key="range", bind="query-params"
+        "Range", list(RANGES), default=opens_on, required=True, key="range", bind="query-params"
     )
     by = st.segmented_control("Split by", SPLITS, default="Agent", required=True, key="by", bind="query-params")
-words = RANGES[range_key or "24h"][0]
+words = RANGES[range_key or opens_on][0]
 
 
 def numbers(view: SpendView) -> None:
@@ -135,7 +138,8 @@ def agents(view: SpendView) -> None:
 def live() -> None:
     """Everything that moves."""
     with failures_explained(retry=False):
-        view = read_spend(ledger_url(), org_id, range_key or "24h", cast("Split", (by or "Agent").lower()))
+        split = cast("Split", (by or "Agent").lower())
+        view = read_spend(ledger_url(), org_id, organization_since(), range_key or opens_on, split)
         freshness(view.health, view.month.settled_share)
         if not (view.month.decisions or view.cells or view.notifications):
             nothing_yet("No decisions yet", "Run `bursar demo`, or make a first check.")

@@ -102,4 +102,7 @@ def check_message(answer: CheckAnswer, reserve_micros: int, denial: str) -> str:
         )
     projected = counter.spent_micros + counter.held_micros + reserve_micros
     limit = counter.limit_micros or 0
-    return f"{period} budget '{counter.budget_id}' would be exceeded: {format_usd(projected)} > {format_usd(limit)}"
+    shown = (format_usd(projected), format_usd(limit))
+    if shown[0] == shown[1]:
+        shown = (format_usd(projected, exact=True), format_usd(limit, exact=True))
+    return f"{period} budget '{counter.budget_id}' would be exceeded: {shown[0]} > {shown[1]}"

@@ -15,7 +15,7 @@ from engine.admission.keys import ring_key, state_keys
 from engine.admission.plan import PlannedCounter, PlannedRate
 from engine.admission.record import HoldRecord
 from engine.clock import to_ms, utc_now
-from engine.errors import GateUnavailable
+from engine.errors import GateUnavailable, InvalidValue
 
 LATE_MARGIN_MS = 10
 """Added to the deadline before a command that comes late does nothing (promise 6)."""
@@ -40,16 +40,25 @@ class RedisGate:
 
     def __init__(self, url: str, *, timeout_seconds: float = 0.05, max_connections: int = 50) -> None:
         self._timeout_ms = int(timeout_seconds * 1000)
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=max_connections,
-            # How long a caller waits for a free connection; an exhausted pool never lets a call through.
-            timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        try:
+            pool = redis.BlockingConnectionPool.from_url(
+                url,
+                max_connections=max_connections,
+                # How long a caller waits for a free connection; an exhausted pool never lets a call through.
+                timeout=timeout_seconds,
+                socket_timeout=timeout_seconds,
+                socket_connect_timeout=timeout_seconds,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=True,
+                # Bytes that are no text, put there by somebody else, must not stop the reading of the rest.
+                encoding_errors="backslashreplace",
+            )
+            # Made once for nothing but its complaints.
+            pool.connection_class(**pool.connection_kwargs)
+        except (ValueError, TypeError):
+            raise InvalidValue(
+                "BURSAR_REDIS_URL", "is not the URL of a server; use redis://host:6379/0 or unix:///path/to/socket"
+            ) from None
         self.client: redis.Redis = redis.Redis(connection_pool=pool)
         self._offset_ms = 0
         self._scripts = {name: self._register(name) for name in ("check", "settle", "cancel", "sweep", "install")}
@@ -130,6 +139,11 @@ class RedisGate:
     def sweep(self, org_id: str, *, most: int = 1000) -> Reply:
         """Run `sweep.lua`: expire holds that are due, at most `most`."""
         return self._run("sweep", state_keys(org_id), [most])
+
+    def installed_version(self, org_id: str) -> int | None:
+        """The document version of the organization's state, `None` when that is COLD."""
+        reply = self.sweep(org_id, most=0)
+        return None if reply.status == "COLD" else int(reply.raw[3])
 
     def install(self, org_id: str, arguments: Sequence[str | int]) -> Reply:
         """Run `install.lua` with its arguments."""

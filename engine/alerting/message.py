@@ -93,8 +93,7 @@ def crossing_message(
 
 
 def _spend_page(dashboard_url: str, org_id: str, period: str) -> str:
-    # Spend is the dashboard's default page: its address is the root, and /spend would not be found.
-    return f"{dashboard_url.rstrip('/')}/?{urlencode({'org': org_id, 'range': _PAGE_RANGES[period]})}"
+    return f"{dashboard_url.rstrip('/')}/spend?{urlencode({'org': org_id, 'range': _PAGE_RANGES[period]})}"
 
 
 def _percent(spent: int, limit: int) -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from engine.ids import ID_PATTERN, MODEL_PATTERN
 from engine.money import LARGEST_AMOUNT_USD
@@ -23,6 +33,16 @@ Usd = Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(ge=0, le=LARG
 Count = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
 
 
+def _plain(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("must be one line of text without control characters")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(_plain)]
+"""Words for people: a database or a Slack message can hold them."""
+
+
 class Part(BaseModel):
     """A part of the document: unknown keys are refused, nothing can be changed after reading."""
 
@@ -37,7 +57,7 @@ class AgentSpec(Part):
     model: Annotated[str, StringConstraints(pattern=MODEL_PATTERN)] | None = None
     environment: Id | None = None
     tags: list[Id] = []
-    owner: str | None = None
+    owner: Text | None = None
     value_per_success_usd: Usd | None = None
 
 
@@ -119,8 +139,8 @@ class PricesSpec(Part):
 class ChannelSpec(Part):
     """Where notifications go: a Slack channel, or the `log` that pages show."""
 
-    slack: str | None = None
-    mention: str | None = None
+    slack: Text | None = None
+    mention: Text | None = None
     log: bool = False
 
     @model_validator(mode="after")

@@ -67,18 +67,18 @@ class Database:
             # Unreachable, full, locked, not a database: the operator's to mend. Other errors are ours and stay loud.
             if type(error) not in (OperationalError, NotADatabaseError):
                 raise
-            reason = str(error.orig).strip().splitlines()[0]
+            reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
             raise DatabaseError(f"database {self.masked_url} cannot be used: {reason}") from error
 
 
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise DatabaseError(f"BURSAR_DATABASE_URL is not a database URL; use {SUPPORTED}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise DatabaseError(f"BURSAR_DATABASE_URL names the database {parsed.get_backend_name()!r}; use {SUPPORTED}")
-    if parsed.get_backend_name() == "sqlite" and not parsed.database:
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise DatabaseError("BURSAR_DATABASE_URL names no file; the ledger needs one, such as sqlite:///ledger.db")
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")

@@ -10,6 +10,15 @@ from typing import Any
 from engine.admission.answers import CheckAnswer, read_check
 from engine.admission.record import CheckRecord, HoldRecord
 from engine.clock import from_ms
+from engine.ids import check_decision_id
+from engine.ledger.rollups import budget_key
+from engine.pricing.estimator import check_tokens
+
+KINDS = ("check", "settle", "cancel", "expired")
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, the last that a `datetime` knows."""
+LARGEST_NUMBER = 2**53
+LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +55,21 @@ def read_event(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
     """Type one stream entry. One that the gate did not write is kept as it is, with kind `unreadable`."""
     try:
         return _typed(stream_id, fields)
-    except (ValueError, KeyError, TypeError):
-        at = from_ms(int(stream_id.partition("-")[0]))
-        return LedgerEvent(stream_id, "unreadable", "", at, None, dict(fields))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        at = from_ms(min(int(stream_id.partition("-")[0]), LATEST_MS))
+        # PostgreSQL's JSON holds no zero bytes.
+        kept = {name.replace("\0", "\\0"): value.replace("\0", "\\0") for name, value in fields.items()}
+        return LedgerEvent(stream_id, "unreadable", "", at, None, kept)
 
 
 def _typed(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
     kind = fields["k"]
+    if kind not in KINDS:
+        raise ValueError(kind)
+    for value in fields.values():
+        # The gate's texts are plain; an escaped zero byte or half a character would be refused by the database.
+        if "\0" in value or "\\u" in value:
+            raise ValueError(value)
     body = json.loads(fields["b"]) if "b" in fields else None
     payload: dict[str, Any] = {name: value for name, value in fields.items() if name not in ("k", "d", "b")}
     if body is not None:
@@ -60,8 +77,8 @@ def _typed(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
     return LedgerEvent(
         stream_id=stream_id,
         kind=kind,
-        decision_id=fields["d"],
-        at=from_ms(int(fields["t"])),
+        decision_id=check_decision_id(fields["d"]),
+        at=from_ms(_number(fields["t"])),
         fact=_checked(fields) if kind == "check" else _closed(fields, body or {}),
         payload=payload,
     )
@@ -69,9 +86,28 @@ def _typed(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
 
 def _checked(fields: dict[str, str]) -> Checked:
     record = CheckRecord.from_json(fields["b"])
+    for name in (record.agent_id, record.team_id, record.user_id, record.provider, record.model, record.environment,
+                 record.complexity, record.action, record.price_book_version):  # fmt: skip
+        if len(name) > LONGEST_NAME:
+            raise ValueError(name)
+    for number in (record.estimate_micros, record.reserve_micros, record.document_version, record.prepare_us,
+                   record.input_tokens or 0, record.output_tokens or 0):  # fmt: skip
+        _number(str(number))
     reply = [None, fields["t"], fields["o"], fields["i"], fields["c"], fields["r"], fields["w"], fields["e"]]
     return Checked(record, read_check(reply, record.counters, record.rates))
 
 
 def _closed(fields: dict[str, str], usage: dict[str, Any]) -> Closed:
-    return Closed(HoldRecord.from_text(fields["h"]), int(fields["m"]), fields.get("s", "1") == "1", usage)
+    before = HoldRecord.from_text(fields["h"])
+    for name in before.counters:
+        budget_key(name)
+    for field in ("input_tokens", "output_tokens"):
+        check_tokens(usage.get(field), field)
+    return Closed(before, _number(fields["m"]), fields.get("s", "1") == "1", usage)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= LARGEST_NUMBER:
+        raise ValueError(text)
+    return number

@@ -54,3 +54,8 @@ def release_lease(connection: Connection, org_id: str, holder: str) -> None:
 def request_rebuild(connection: Connection, org_id: str, now: datetime) -> None:
     """Ask the organization's live writer to install its state in Redis anew."""
     connection.execute(update(organizations).where(organizations.c.org_id == org_id).values(rebuild_requested_at=now))
+
+
+def forget_rebuild_request(connection: Connection, org_id: str) -> None:
+    """Say that the state in Redis is as it should be."""
+    connection.execute(update(organizations).where(organizations.c.org_id == org_id).values(rebuild_requested_at=None))

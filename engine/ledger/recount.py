@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, or_, select, tuple_
 
 from engine.admission.plan import PlannedCounter, plan_counters
 from engine.admission.record import HoldRecord
@@ -43,6 +42,7 @@ class OpenHold:
 class Recount:
     """What Redis must hold for an organization."""
 
+    periods: frozenset[Period] = frozenset()
     totals: dict[str, CounterTotals] = field(default_factory=dict)
     holds: list[OpenHold] = field(default_factory=list)
 
@@ -53,20 +53,24 @@ def recount(connection: Connection, document: GovernanceDocument, now: datetime)
     A new budget thus starts with what its period has already spent, and an edited one keeps its usage.
     """
     holds = _open_holds(connection, document)
-    instants = [now, *(at for at, _ in holds)]
-    periods = {period_of(kind, at, document.timezone) for kind in PERIOD_KINDS for at in instants}
+    newest = connection.execute(
+        select(func.max(decisions.c.at)).where(decisions.c.org_id == document.organization)
+    ).scalar_one()
+    # `now` is read a moment before Redis' own; a period that has begun meanwhile shows in the newest decision.
+    instants = [now, newest or now, *(at for at, _ in holds)]
+    periods = frozenset(period_of(kind, at, document.timezone) for kind in PERIOD_KINDS for at in instants)
     totals: dict[str, CounterTotals] = {}
     for period in sorted(periods, key=lambda period: (period.kind, period.label)):
         _add_period(connection, document, period, totals)
-    return Recount(totals, [hold for _, hold in holds])
+    return Recount(periods, totals, [hold for _, hold in holds])
 
 
 def replace_budget_usage(connection: Connection, org_id: str, counted: Recount, now: datetime) -> None:
-    """Make the `budget_usage` rows of the counted periods say what was counted."""
-    by_period: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    """Make the `budget_usage` rows of the counted periods say what was counted; budgets that are gone lose theirs."""
+    rows: list[dict[str, Any]] = []
     for totals in counted.totals.values():
         counter = totals.counter
-        by_period[(counter.period.kind, counter.period.label)].append(
+        rows.append(
             {
                 "org_id": org_id,
                 "budget_id": counter.budget_id,
@@ -83,14 +87,18 @@ def replace_budget_usage(connection: Connection, org_id: str, counted: Recount, 
                 "updated_at": now,
             }
         )
-    for (kind, label), rows in by_period.items():
-        connection.execute(
-            delete(budget_usage).where(
-                budget_usage.c.org_id == org_id,
-                budget_usage.c.period == kind,
-                budget_usage.c.period_label == label,
-            )
+    counted_periods = [(period.kind, period.label) for period in counted.periods]
+    connection.execute(
+        delete(budget_usage).where(
+            budget_usage.c.org_id == org_id,
+            or_(
+                tuple_(budget_usage.c.period, budget_usage.c.period_label).in_(counted_periods),
+                # Rows of the present that a document with another time zone or other budgets left behind.
+                budget_usage.c.period_end > now,
+            ),
         )
+    )
+    if rows:
         connection.execute(insert(budget_usage), rows)
 
 

@@ -64,7 +64,10 @@ class ProviderCondition:
 def _names(values: Iterable[str], field: str) -> frozenset[str]:
     if isinstance(values, str):
         raise InvalidValue(field, f"must be a list such as [{values!r}], not a single text")
-    names = frozenset(values)
+    try:
+        names = frozenset(values)
+    except TypeError:
+        raise InvalidValue(field, "must be a list of at least one name") from None
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidValue(field, "must be a list of at least one name")
     return names

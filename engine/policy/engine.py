@@ -44,7 +44,10 @@ class PolicyEngine:
         policies: Iterable[ExternalAgentPolicy],
         strategy: ConflictResolutionStrategy = ConflictResolutionStrategy.DENY_OVERRIDES,
     ) -> None:
-        self.strategy = strategy
+        try:
+            self.strategy = ConflictResolutionStrategy(strategy)
+        except ValueError:
+            raise InvalidValue("strategy", f"must be deny_overrides, got {strategy!r}") from None
         self.policies: dict[str, ExternalAgentPolicy] = {}
         for policy in policies:
             if policy.policy_id in self.policies:

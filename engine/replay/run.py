@@ -17,6 +17,8 @@ from engine.service import GovernanceService
 
 DRAIN_EVERY = 5_000
 """Calls after which the ledger is brought up to date, so that the stream stays small."""
+LONGEST_SLEEP_SECONDS = 3600.0
+"""A gap of centuries in a trace is more than one sleep can take."""
 
 
 @dataclass
@@ -98,7 +100,6 @@ class Replay:
                 self._on_progress()
         finally:
             self._bring_ledger_up_to_date()
-            self._drain.release()
         return self.report
 
     def _call(self, row: TraceRow) -> None:
@@ -133,12 +134,13 @@ class Replay:
     def _bring_ledger_up_to_date(self) -> None:
         if not self._drain.drain():
             raise BursarError("the ledger was not brought up to date within a minute; is its worker stuck?")
+        # Kept, an idle lease would stop others from writing or rebuilding for this organization.
+        self._drain.release()
         with self._service.database.read() as connection:
             self.report.ledger_rows += decision_ids_stored(connection, self._not_seen_in_sql)
         self._not_seen_in_sql.clear()
 
 
 def _sleep_until(moment: float) -> None:
-    wait = moment - time.monotonic()
-    if wait > 0:
-        time.sleep(wait)
+    while (wait := moment - time.monotonic()) > 0:
+        time.sleep(min(wait, LONGEST_SLEEP_SECONDS))

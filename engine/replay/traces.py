@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BursarError
+from engine.ids import check_model
 from engine.pricing.estimator import LARGEST_TOKEN_COUNT
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
@@ -57,11 +58,13 @@ class Trace:
         self.position_bytes = 0
         try:
             self.size_bytes = path.stat().st_size
-            with path.open(encoding="utf-8-sig", newline="") as file:
+            if not path.is_file():
+                raise TraceError(f"{path}: is not a file")
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
                 header = [_bare(name) for name in next(_reader(file), [])]
         except OSError as error:
             raise TraceError(f"{path}: cannot be read: {error.strerror}") from None
-        except (UnicodeDecodeError, csv.Error):
+        except csv.Error:
             raise TraceError(f"{path}: is not a CSV text file") from None
         for columns in (AZURE_COLUMNS, BURSTGPT_COLUMNS):
             if all(name in header for name in columns):
@@ -108,16 +111,17 @@ class Trace:
             at = _seconds(self._value(values, "Timestamp"))
             tokens_in = self._tokens(values, "Request tokens")
             tokens_out = self._tokens(values, "Response tokens")
+            model = self._value(values, "Model")
+            return TraceRow(line, at, tokens_in, tokens_out, check_model(model) if model else None)
         except ValueError as problem:
             return BadRow(line, str(problem))
-        return TraceRow(line, at, tokens_in, tokens_out, self._value(values, "Model") or None)
 
     def _value(self, values: list[str], column: str) -> str:
         return _bare(values[self._columns[column]])
 
     def _tokens(self, values: list[str], column: str) -> int:
         text = self._value(values, column)
-        if not (text.isascii() and text.isdigit()) or int(text[:20]) > LARGEST_TOKEN_COUNT:
+        if not _is_digits(text) or len(text) > 20 or int(text) > LARGEST_TOKEN_COUNT:
             raise ValueError(f"{column} must be a whole number from 0 to {LARGEST_TOKEN_COUNT:,}, got {text[:40]!r}")
         return int(text)
 
@@ -133,14 +137,19 @@ def _bare(text: str) -> str:
 
 def _azure_seconds(text: str) -> float:
     # Seven decimals; Python reads six.
-    moment, _, fraction = text.partition(".")
-    digits = fraction[:6] if fraction.isdigit() else fraction.removesuffix("+00:00")[:6]
+    moment, point, fraction = text.removesuffix("Z").removesuffix("+00:00").partition(".")
     try:
         whole = datetime.fromisoformat(moment)
-        seconds = float(f"0.{digits or 0}")
+        seconds = int(fraction[:9]) / 10 ** len(fraction[:9]) if _is_digits(fraction) else None
     except ValueError:
-        raise ValueError(f"TIMESTAMP must look like 2023-11-16 18:17:03.9799600, got {text[:40]!r}") from None
-    return whole.replace(tzinfo=whole.tzinfo or UTC).timestamp() + seconds
+        whole, seconds = None, None
+    if whole is None or (point and seconds is None):
+        raise ValueError(f"TIMESTAMP must look like 2023-11-16 18:17:03.9799600, got {text[:40]!r}")
+    return whole.replace(tzinfo=whole.tzinfo or UTC).timestamp() + (seconds or 0.0)
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _seconds(text: str) -> float:

@@ -224,8 +224,9 @@ def _usage(rows: list[Row]) -> list[Row]:
     names = ("team_id", "agent_id", "provider", "model", "complexity", "environment", "outcome", "reason")
     cells: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
-        hour = row["at"].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        for grain, bucket in (("hour", hour), ("day", hour.replace(hour=0))):
+        minute = row["at"].astimezone(UTC).replace(second=0, microsecond=0)
+        hour = minute.replace(minute=0)
+        for grain, bucket in (("minute", minute), ("hour", hour), ("day", hour.replace(hour=0))):
             cell = cells[(row["org_id"], grain, bucket, *(row[name] for name in names))]
             settled = row["state"] == "settled"
             for column, amount in (

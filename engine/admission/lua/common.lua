@@ -14,7 +14,8 @@ local CLOSED_HOLD_MS = 3600000
 local ENDED_COUNTER_MS = 172800000
 
 local function integer(number)
-  return string.format('%.0f', number)
+  -- Adding nought turns -0, which HINCRBY refuses, into 0.
+  return string.format('%.0f', number + 0)
 end
 
 local function now_ms()

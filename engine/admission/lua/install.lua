@@ -5,7 +5,7 @@
 -- ARGV  1 cursor of the ledger: milliseconds   2 its sequence number   3 epoch   4 document version
 --       5 number of counters, then for each: name, spent, held, executions, end (ms)
 --       then for each open hold: decision id, record, expires (ms)
--- Answers {'INSTALLED'|'UNDRAINED', now}.
+-- Answers {'INSTALLED'|'UNDRAINED'|'OUTDATED', now}; OUTDATED: a state of this epoch or a later one came first.
 
 local now = now_ms()
 local cursor_ms, cursor_seq = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -21,6 +21,9 @@ if newest and is_after_cursor(newest[1]) then
 end
 
 local epoch = ARGV[3]
+if tonumber(redis.call('HGET', KEYS[2], 'epoch') or 0) >= tonumber(epoch) then
+  return { 'OUTDATED', now }
+end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'doc', ARGV[4])
 redis.call('HSET', KEYS[2], 'epoch', epoch)

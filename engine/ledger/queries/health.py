@@ -15,6 +15,7 @@ class OrganizationState:
     """An organization; every event recorded before `drained_through` is in SQL."""
 
     org_id: str
+    created_at: datetime
     drained_through: datetime | None
 
 
@@ -23,8 +24,10 @@ def list_organizations(connection: Connection, *, limit: int = 500) -> list[Orga
     if not inspect(connection).has_table(organizations.name):
         return []
     table = organizations
-    rows = connection.execute(select(table.c.org_id, table.c.drained_through).order_by(table.c.org_id).limit(limit))
-    return [OrganizationState(row.org_id, row.drained_through) for row in rows]
+    rows = connection.execute(
+        select(table.c.org_id, table.c.created_at, table.c.drained_through).order_by(table.c.org_id).limit(limit)
+    )
+    return [OrganizationState(row.org_id, row.created_at, row.drained_through) for row in rows]
 
 
 def drained_through(connection: Connection, org_id: str) -> datetime | None:

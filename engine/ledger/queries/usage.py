@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from engine.ledger.tables import usage
 
-Grain = Literal["hour", "day"]
+Grain = Literal["minute", "hour", "day"]
 Split = Literal["provider", "agent", "team"]
 
 OTHER = "(other)"

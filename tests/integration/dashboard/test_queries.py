@@ -83,9 +83,8 @@ def test_the_series_holds_every_decision_of_its_range_once(seeded: Seeded, range
     names = top_names(seeded.connection, window, "agent", limit=2)
     expected: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
     for row in rows:
-        bucket = row["at"].replace(minute=0, second=0, microsecond=0)
-        if window.grain == "day":
-            bucket = bucket.replace(hour=0)
+        cut = {"minute": {}, "hour": {"minute": 0}, "day": {"minute": 0, "hour": 0}}[window.grain]
+        bucket = row["at"].replace(second=0, microsecond=0, **cut)
         name = row["agent_id"] if row["agent_id"] in names else OTHER
         cell = expected[bucket, name, row["outcome"], row["reason"]]
         cell[0] += 1

@@ -45,7 +45,7 @@ def test_a_message_says_what_how_bad_until_when_who_and_where_to_look() -> None:
         "Period 2026-11 ends 2026-12-01 00:00 America/New_York.\n"
         "Most by agents: copilot_hr $300.00, bot $0.005.\n"
         "Most by users, in the latest calls: user-001 $12.00.\n"
-        "https://bursar.example/?org=acme&range=30d"
+        "https://bursar.example/spend?org=acme&range=30d"
     )
 
 
@@ -75,7 +75,7 @@ def test_slack_text_is_escaped_and_carries_mention_and_repeat_mark() -> None:
     assert "?org=acme&amp;range=30d" in slack_text(told)
     headline, facts = slack_blocks(told)
     assert headline["text"]["text"].startswith("<!here> *(possible repeat) Critical: ")
-    assert "<https://bursar.example/?org=acme&amp;range=30d|Open the spend page>" in facts["text"]["text"]
+    assert "<https://bursar.example/spend?org=acme&amp;range=30d|Open the spend page>" in facts["text"]["text"]
     for mention, written in [("@oncall", "@oncall "), ("<!subteam^S0AB>", "<!subteam^S0AB> "), ("<x>", "&lt;x&gt; ")]:
         assert slack_text(replace(told, mention=mention)).startswith(written)
 

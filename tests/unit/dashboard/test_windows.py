@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from dashboard.frame import silence
-from dashboard.reading import RANGES, Health, month_of, window_of
+from dashboard.reading import RANGES, Health, first_range, month_of, window_of
 from engine.ledger.queries.decisions import DecisionCursor
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, 5, tzinfo=UTC)
@@ -13,9 +13,24 @@ NOW = datetime(2026, 11, 23, 9, 42, 10, 5, tzinfo=UTC)
 def test_a_range_is_whole_buckets_and_includes_the_current_one(range_key: str) -> None:
     window = window_of("acme", range_key, NOW)
     _, grain, buckets = RANGES[range_key]
-    step = timedelta(hours=1) if grain == "hour" else timedelta(days=1)
+    step = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}[grain]
     assert window.end - window.start == step * buckets
     assert window.end - step <= NOW < window.end
+
+
+def test_a_young_ledger_opens_on_its_last_hour_and_an_older_one_on_a_day() -> None:
+    assert first_range(NOW - timedelta(hours=1, minutes=59), NOW) == "1h"
+    assert first_range(NOW - timedelta(hours=2), NOW) == "24h"
+
+
+def test_minutes_before_the_ledger_are_left_out_down_to_the_last_ten() -> None:
+    def minutes(age: timedelta) -> float:
+        window = window_of("acme", "1h", NOW, NOW - age)
+        return (window.end - window.start) / timedelta(minutes=1)
+
+    assert minutes(timedelta(seconds=1)) == 10
+    assert minutes(timedelta(minutes=20)) == 21
+    assert minutes(timedelta(hours=5)) == 60
 
 
 def test_buckets_are_utc_wherever_the_clock_stands() -> None:

@@ -1,0 +1,78 @@
+"""The command line in a process of its own, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = """\
+organization: acme
+agents:
+  coder: {provider: azure_openai, model: gpt-4o, team: team-eng}
+  copilot: {provider: copilot_studio}
+budgets:
+  - {id: org, per: org, monthly_budget_usd: 5000}
+policies:
+  - {policy_id: go, effect: allow}
+"""
+TRACE = """\
+TIMESTAMP,ContextTokens,GeneratedTokens
+2023-11-16 18:17:03.9799600,1000,10
+2023-11-16 18:17:04.0319569,2000,20
+2023-11-16 18:17:05.0319569,-1,20
+2023-11-16 18:17:06.0319569,3000,30"""
+
+
+class CommandLine:
+    """Runs `bursar` in `folder`, with no setting from outside and temporary files in `temporary`."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self.folder = folder
+        self.temporary = temporary
+        self.started: list[subprocess.Popen[str]] = []
+        (folder / "bursar.yaml").write_text(DOCUMENT)
+        (folder / "trace.csv").write_text(TRACE)
+
+    def _how(self, settings: dict[str, str]) -> dict[str, Any]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+        environment = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), **settings}
+        return {"cwd": self.folder, "env": environment, "text": True}
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bursar", *arguments],
+            capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL, **self._how(settings),
+        )  # fmt: skip
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bursar", *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **self._how(settings),
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def left_behind(self) -> set[str]:
+        """Files that were not there before."""
+        found = {path.name for path in (*self.folder.rglob("*"), *self.temporary.rglob("*"))}
+        return found - {"bursar.yaml", "trace.csv"}
+
+
+@pytest.fixture
+def bursar(tmp_path: Path) -> Iterator[CommandLine]:
+    # A short path: a socket's name has about a hundred letters.
+    with tempfile.TemporaryDirectory(prefix="b-") as temporary:
+        command = CommandLine(tmp_path, Path(temporary))
+        yield command
+        for process in command.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
