@@ -58,7 +58,8 @@ def demo(
         str | None, typer.Option("--for", metavar="40s", help="End after this long: 40s, 5m, 1h. Default: on Ctrl-C.")
     ] = None,
     summary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what happened as JSON when the demo ends.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what happened as JSON when the demo ends; - is standard output."),
     ] = None,
     port: Annotated[
         int | None,

@@ -126,20 +126,24 @@ class _Summary:
     """The summary file: opened before anything starts, so that a path that cannot be written is said at once."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        if path is None:
+        # Opened by its name, standard output would lose what was redirected into its file before.
+        self._to_stdout = path is not None and str(path) in ("-", "/dev/stdout")
+        self._path = None if self._to_stdout else path
+        if self._path is None:
             return
         try:
-            with path.open("a", encoding="utf-8"):
+            with self._path.open("a", encoding="utf-8"):
                 pass
         except OSError as error:
             raise BursarError(f"--summary: {path} cannot be written: {error.strerror}") from None
 
     def write(self, outcome: DemoOutcome) -> None:
-        if self._path is not None:
+        text = json.dumps(outcome.as_json(), indent=2) + "\n"
+        if self._to_stdout:
+            sys.stdout.write(text)
             sys.stdout.flush()
-            with self._path.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(outcome.as_json(), indent=2) + "\n")
+        elif self._path is not None:
+            self._path.write_text(text, encoding="utf-8")
 
 
 class _Ticker:
