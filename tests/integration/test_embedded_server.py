@@ -459,16 +459,17 @@ def as_ordinary_user(folder: Path) -> dict[str, Any]:
     """Options for ``subprocess`` that drop root, if there is root to drop; the folder then belongs to that user."""
     if os.geteuid() != 0:
         return {}
-    seen = subprocess.run(
-        [sys.executable, "-c", "import engine.admission.embedded"],
-        cwd=REPOSITORY,
-        user=65534,
-        group=65534,
-        capture_output=True,
-        check=False,
-    )
-    if seen.returncode != 0:
-        pytest.skip("the virtual environment is closed to other users")
+    try:
+        subprocess.run(
+            [sys.executable, "-c", "import engine.admission.embedded"],
+            cwd=REPOSITORY,
+            user=65534,
+            group=65534,
+            capture_output=True,
+            check=True,
+        )
+    except (PermissionError, subprocess.CalledProcessError):
+        pytest.skip("this Python or its virtual environment is closed to other users")
     os.chown(folder, 65534, 65534)
     return {"user": 65534, "group": 65534}
 

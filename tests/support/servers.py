@@ -36,11 +36,14 @@ START_SECONDS = 60.0
 _LAUNCHER = """\
 import os, sys
 uid, gid, parent, program = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+prctl = None
+if sys.platform.startswith("linux"):
+    import ctypes  # while this Python's own folder, perhaps under /root, can still be read
+    prctl = ctypes.CDLL(None).prctl
 if uid != os.geteuid():
     os.setgroups([]); os.setgid(gid); os.setuid(uid)
-if sys.platform.startswith("linux"):
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 3, 0, 0, 0)
+if prctl:
+    prctl(1, 3, 0, 0, 0)
 if os.getppid() == parent:
     os.execv(program[0], program)
 """
