@@ -109,7 +109,7 @@ def migrate() -> None:
     from engine.ledger.migrate import migrate as bring_up_to_date
     from engine.settings import read_settings
 
-    with contextlib.closing(Database(read_settings().ledger_url)) as database:
+    with contextlib.closing(Database.of(read_settings())) as database:
         version = bring_up_to_date(database)
         print(f"{database.masked_url} has table version {version}")
 
@@ -132,8 +132,9 @@ def replay(
 ) -> None:
     """Feed a recorded usage trace through the real service and say what would have happened.
 
-    Bad rows are reported with their line number and skipped. With BURSAR_DATABASE_URL, BURSAR_REDIS_URL or
-    BURSAR_STATE_DIR set, those are used.
+    Bad rows are reported with their line number and skipped. The calls are made now; at --speed max they all fall
+    into a few seconds. With BURSAR_DATABASE_URL, BURSAR_REDIS_URL or BURSAR_STATE_DIR set, those are used: the
+    document becomes live there and the calls spend its budgets.
 
     Example: bursar replay trace.csv --document bursar.yaml --agent coding_assistant --model gpt-4o --speed max
     """

@@ -53,6 +53,13 @@ def run_replay(options: ReplayOptions) -> None:
         check_id(options.user, "--user")
     gather_facts(document, agent_id=options.agent, model=options.model)
     console = Console(stderr=True)
+    if options.state_dir is None and not _is_temporary(options):
+        console.print(
+            "This replay works on the ledger and Redis that the environment names: the document becomes live there "
+            "and the calls spend its budgets.",
+            style="yellow",
+            soft_wrap=True,
+        )
     bad_rows = _BadRows(console)
     with (
         _settings(options) as settings,
@@ -78,7 +85,7 @@ def run_replay(options: ReplayOptions) -> None:
     bad_rows.finish()
     _print(replay.report, options, service.database.masked_url)
     if interrupted:
-        console.print("Interrupted: the result covers the rows replayed so far.", style="yellow")
+        console.print("Interrupted: the result covers the rows replayed so far.", style="yellow", soft_wrap=True)
         sys.exit(130)
 
 
@@ -94,12 +101,18 @@ def _speed(text: str) -> float | None:
     return speed
 
 
+def _is_temporary(options: ReplayOptions) -> bool:
+    settings = read_settings()
+    named = settings.database_url or settings.redis_url or "BURSAR_STATE_DIR" in os.environ
+    return options.state_dir is None and not named
+
+
 @contextlib.contextmanager
 def _settings(options: ReplayOptions) -> Iterator[Settings]:
     settings = read_settings().model_copy(update={"redis_timeout_seconds": REDIS_TIMEOUT_SECONDS})
     if options.state_dir is not None:
         yield settings.model_copy(update={"state_dir": options.state_dir})
-    elif settings.database_url or settings.redis_url or "BURSAR_STATE_DIR" in os.environ:
+    elif not _is_temporary(options):
         yield settings
     else:
         with tempfile.TemporaryDirectory(prefix="bursar-replay-") as folder:
@@ -123,11 +136,15 @@ class _BadRows:
     def show(self, row: BadRow) -> None:
         self._count += 1
         if self._count <= MOST_BAD_ROWS_SHOWN:
-            self._console.print(f"line {row.line}: {row.problem}; skipped", markup=False, highlight=False)
+            self._console.print(
+                f"line {row.line}: {row.problem}; skipped", markup=False, highlight=False, soft_wrap=True
+            )
 
     def finish(self) -> None:
         if self._count > MOST_BAD_ROWS_SHOWN:
-            self._console.print(f"and {self._count - MOST_BAD_ROWS_SHOWN:,} more bad rows, skipped", highlight=False)
+            self._console.print(
+                f"and {self._count - MOST_BAD_ROWS_SHOWN:,} more bad rows, skipped", highlight=False, soft_wrap=True
+            )
 
 
 def _print(report: ReplayReport, options: ReplayOptions, ledger: str) -> None:

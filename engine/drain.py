@@ -144,7 +144,7 @@ class LedgerDrain:
         # Whoever asked may have been overtaken: every needless rebuild would make others wait, who then ask again.
         with self._database.read() as connection:
             version = live_version(connection, self.org_id)
-        if self._gate.installed_version(self.org_id) != version:
+        if self._gate.installed(self.org_id) != (version, self._epoch()):
             self.rebuild()
         else:
             with self._database.write() as connection:
@@ -159,8 +159,9 @@ class LedgerDrain:
                 return
 
     def sweep(self) -> None:
-        """Expire holds that are due; when Redis lost the state, install it anew. Needs the lease."""
-        if self._gate.sweep(self.org_id).status == "COLD":
+        """Expire holds that are due; install the state anew when it is lost or not this ledger's. Needs the lease."""
+        reply = self._gate.sweep(self.org_id)
+        if reply.status == "COLD" or int(reply.raw[4]) != self._epoch():
             self.rebuild()
 
     def release(self) -> None:
@@ -188,6 +189,13 @@ class LedgerDrain:
                 )
             ).one()
         return row.cursor, row.rebuild_requested_at is not None
+
+    def _epoch(self) -> int:
+        with self._database.read() as connection:
+            epoch: int = connection.execute(
+                select(organizations.c.epoch).where(organizations.c.org_id == self.org_id)
+            ).scalar_one()
+        return epoch
 
     def _is_behind(self, cursor: str) -> bool:
         return parse_stream_id(self._stream.last_id(self.org_id)) < parse_stream_id(cursor)

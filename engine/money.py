@@ -12,10 +12,10 @@ Micros = NewType("Micros", int)
 
 MICROS_PER_USD = 1_000_000
 LARGEST_AMOUNT_USD = Decimal(1_000_000_000)
-"""Amounts above a billion dollars are typing errors (DESIGN, section 1), and keep sums exact in Redis."""
+"""Amounts above a billion dollars are typing errors; the bound also keeps sums exact in Redis."""
 
 # Not the thread's context, which a caller may have made less precise. 100 digits: no amount is rounded twice.
-_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
+EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 
 
 def to_micros(amount: Decimal | int | str | float, field: str = "amount") -> Micros:
@@ -41,12 +41,12 @@ def to_micros(amount: Decimal | int | str | float, field: str = "amount") -> Mic
 
 def round_to_micros(usd: Decimal) -> Micros:
     """Round a dollar amount half-even to the micro-dollar."""
-    return Micros(int(_EXACT.quantize(_EXACT.multiply(usd, Decimal(MICROS_PER_USD)), Decimal(1))))
+    return Micros(int(EXACT.quantize(EXACT.multiply(usd, Decimal(MICROS_PER_USD)), Decimal(1))))
 
 
 def to_usd(micros: int) -> Decimal:
     """The exact dollar amount of so many micro-dollars."""
-    return _EXACT.divide(Decimal(micros), Decimal(MICROS_PER_USD))
+    return EXACT.divide(Decimal(micros), Decimal(MICROS_PER_USD))
 
 
 def format_usd(micros: int, *, exact: bool = False) -> str:

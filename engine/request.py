@@ -67,7 +67,7 @@ def gather_facts(
     agent = document.agents.get(check_id(agent_id, "agent_id"))
     if agent is None:
         raise InvalidValue("agent_id", f"{agent_id!r} is not registered; {_registered(document)}")
-    if complexity not in COMPLEXITY_MULTIPLIERS:
+    if not isinstance(complexity, str) or complexity not in COMPLEXITY_MULTIPLIERS:
         raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITY_MULTIPLIERS)}, got {complexity!r}")
     check_tokens(input_tokens, "input_tokens")
     check_tokens(output_tokens, "output_tokens")

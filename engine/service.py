@@ -78,7 +78,7 @@ class GovernanceService:
         document = read_document(path)
         settings = settings or read_settings()
         with contextlib.ExitStack() as opened:
-            database = Database(settings.ledger_url)
+            database = Database.of(settings)
             opened.callback(database.close)
             migrate(database)
             gate = opened.enter_context(open_gate(settings))
@@ -191,10 +191,13 @@ class GovernanceService:
             raise _conflict(decision_id, _STATE_WORDS[reply.raw[2]], int(reply.raw[3]))
         return actual
 
-    def cancel(self, decision_id: str, *, org_id: str | None = None) -> None:
-        """Say that the call never left: its hold and execution count are undone. Errors as in `settle`."""
+    def cancel(self, decision: Decision | str, *, org_id: str | None = None) -> None:
+        """Say that the call never left: its hold and execution count are undone. Errors as in `settle`.
+
+        `decision` is what `check` answered, or its id.
+        """
         self._check_org(org_id)
-        check_decision_id(decision_id)
+        decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
         reply = self._answered(lambda: self.gate.cancel(self.org_id, decision_id=decision_id))
         if reply.status == "UNKNOWN":
             raise UnknownDecision(f"decision_id: no open hold has the id {decision_id}")

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     """URL of Redis or Valkey; without it, a private server in the state directory."""
     redis_timeout_seconds: float = Field(default=0.05, gt=0, le=60)
-    """Deadline of one question to Redis (DESIGN, section 4: 50 ms)."""
+    """Deadline of one question to Redis (docs/guarantees.md, promise 6)."""
     redis_max_connections: int = Field(default=50, ge=1, le=10_000)
     """Connections to Redis per process; further callers wait for a free one, within the deadline."""
     hold_seconds: int = Field(default=300, ge=1, le=86_400)

@@ -26,7 +26,7 @@ def running_worker(settings: Settings) -> Iterator[Database]:
     Any number of workers may share a database and a Redis: each organization's ledger is written by one at a time.
     """
     with (
-        contextlib.closing(Database(settings.ledger_url)) as database,
+        contextlib.closing(Database.of(settings)) as database,
         open_gate(settings, timeout_seconds=REDIS_TIMEOUT_SECONDS) as gate,
     ):
         migrate(database)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
@@ -22,7 +21,8 @@ from rich.status import Status
 from bursar.demo.children import Child, worker_command
 from bursar.demo.outcome import DemoOutcome, read_outcome
 from bursar.demo.place import only_demo
-from bursar.demo.ports import ADDRESS, choose_port
+from bursar.demo.ports import ADDRESS, reserved_port
+from bursar.demo.summary import Summary
 from bursar.demo.traffic import Traffic, TrafficReport
 from bursar.stopping import stop_event
 from dashboard.run import serve_command, serve_environment, wait_until_ready
@@ -47,7 +47,7 @@ _WHAT_TO_LOOK_AT = """\
 The organization and its traffic are made up. What to look at:
   Spend      contract_review has a trial budget of $3 a day. At 80 % a warning
              and at 95 % a critical alert appear under Notifications; then its
-             calls are denied.
+             calls are denied for the rest of the day.
   Decisions  Why a call was allowed or denied: the policy block_development,
              the rate limit each-user, the budget legal-trial.
 """
@@ -85,9 +85,12 @@ def run_demo(options: DemoOptions) -> None:
     console = Console(stderr=True, highlight=False)
     stopping = stop_event()
     trace = _usable_trace(options.trace)
-    summary = _Summary(options.summary)
-    port = choose_port(options.port)
-    with only_demo(options.state_dir) as note, contextlib.ExitStack() as running:
+    summary = Summary(options.summary)
+    with (
+        reserved_port(options.port) as port,
+        only_demo(options.state_dir) as note,
+        contextlib.ExitStack() as running,
+    ):
         starting = running.enter_context(_progress(console, "Starting the private server and the ledger"))
         server = running.enter_context(EmbeddedServer.start(options.state_dir))
         settings = _settings(options, server.url, port)
@@ -116,34 +119,10 @@ def run_demo(options: DemoOptions) -> None:
             _wait_for_alerts(service, children)
             worker.stop()
             outcome = read_outcome(service.database, service.org_id, traffic.report, started_at)
-    summary.write(outcome)
     _say_goodbye(console, outcome, options, ticker.problem)
+    summary.write(outcome)
     if ticker.problem is not None:
         raise BursarError(ticker.problem)
-
-
-class _Summary:
-    """The summary file: opened before anything starts, so that a path that cannot be written is said at once."""
-
-    def __init__(self, path: Path | None) -> None:
-        # Opened by its name, standard output would lose what was redirected into its file before.
-        self._to_stdout = path is not None and str(path) in ("-", "/dev/stdout")
-        self._path = None if self._to_stdout else path
-        if self._path is None:
-            return
-        try:
-            with self._path.open("a", encoding="utf-8"):
-                pass
-        except OSError as error:
-            raise BursarError(f"--summary: {path} cannot be written: {error.strerror}") from None
-
-    def write(self, outcome: DemoOutcome) -> None:
-        text = json.dumps(outcome.as_json(), indent=2) + "\n"
-        if self._to_stdout:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        elif self._path is not None:
-            self._path.write_text(text, encoding="utf-8")
 
 
 class _Ticker:

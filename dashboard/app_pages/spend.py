@@ -62,7 +62,7 @@ def numbers(view: SpendView) -> None:
         "Fullest budget",
         "–" if fullest is None else percent(fullest.used_share or 0),
         help="Spent money as a share of the limit, of the budget that is used most.",
-        delta="no money limit" if fullest is None else plain(f"{fullest.scope} · {fullest.period}"),
+        delta="no money limit" if fullest is None else plain(fullest.scope),
         delta_color="off",
         delta_arrow="off",
         border=True,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import redis
 
-from engine.admission.embedded import EmbeddedServer, EmbeddedServerError, server_socket
+from engine.admission.embedded import EmbeddedServer, EmbeddedServerInUse, server_socket
 from engine.admission.gate import RedisGate
 from engine.settings import Settings
+
+PATIENCE_SECONDS = 10.0
+"""How long to wait for the private server of another process."""
 
 
 @contextlib.contextmanager
@@ -23,15 +27,11 @@ def redis_url(settings: Settings) -> Iterator[str]:
     if settings.redis_url is not None:
         yield settings.redis_url
         return
-    try:
-        server = EmbeddedServer.start(settings.state_dir)
-    except EmbeddedServerError:
-        running = _running_url(settings)
-        if running is None:
-            raise
-        yield running
+    found = _start_or_find(settings)
+    if isinstance(found, str):
+        yield found
         return
-    with server:
+    with found as server:
         yield server.url
 
 
@@ -46,6 +46,21 @@ def open_gate(settings: Settings, *, timeout_seconds: float | None = None) -> It
         )
         with contextlib.closing(gate):
             yield gate
+
+
+def _start_or_find(settings: Settings) -> EmbeddedServer | str:
+    # The other process may have taken the directory and not yet started its server, or be just about to leave.
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return EmbeddedServer.start(settings.state_dir)
+        except EmbeddedServerInUse:
+            running = _running_url(settings)
+            if running is not None:
+                return running
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _running_url(settings: Settings) -> str | None:

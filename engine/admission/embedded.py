@@ -46,7 +46,14 @@ from redis.retry import Retry
 
 from engine.errors import BursarError
 
-__all__ = ["EmbeddedServer", "EmbeddedServerError", "ServerBinary", "find_server_binary", "server_socket"]
+__all__ = [
+    "EmbeddedServer",
+    "EmbeddedServerError",
+    "EmbeddedServerInUse",
+    "ServerBinary",
+    "find_server_binary",
+    "server_socket",
+]
 
 BINARY_VARIABLE = "BURSAR_VALKEY_SERVER"
 MINIMUM_VERSION = (6, 2)
@@ -77,6 +84,10 @@ if os.getppid() == parent:
 
 class EmbeddedServerError(BursarError):
     """The embedded server cannot be started; the message is one sentence for the person who tried."""
+
+
+class EmbeddedServerInUse(EmbeddedServerError):
+    """Another process owns the state directory."""
 
 
 @dataclass(frozen=True)
@@ -387,7 +398,7 @@ def _take_owner_lock(root: Path) -> int:
     except BlockingIOError:
         owner = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
         os.close(lock)
-        raise EmbeddedServerError(f"The state directory {root} is already in use by process {owner}.") from None
+        raise EmbeddedServerInUse(f"The state directory {root} is already in use by process {owner}.") from None
     except OSError:
         os.close(lock)
         raise

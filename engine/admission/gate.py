@@ -140,10 +140,10 @@ class RedisGate:
         """Run `sweep.lua`: expire holds that are due, at most `most`."""
         return self._run("sweep", state_keys(org_id), [most])
 
-    def installed_version(self, org_id: str) -> int | None:
-        """The document version of the organization's state, `None` when that is COLD."""
+    def installed(self, org_id: str) -> tuple[int, int] | None:
+        """Document version and epoch of the organization's state, `None` when that is COLD."""
         reply = self.sweep(org_id, most=0)
-        return None if reply.status == "COLD" else int(reply.raw[3])
+        return None if reply.status == "COLD" else (int(reply.raw[3]), int(reply.raw[4]))
 
     def install(self, org_id: str, arguments: Sequence[str | int]) -> Reply:
         """Run `install.lua` with its arguments."""

@@ -12,8 +12,14 @@ from pydantic import ValidationError
 
 from engine.document.schema import GovernanceDocument
 from engine.errors import DocumentError
+from engine.ids import ID_PATTERN, MODEL_PATTERN
 
 LARGEST_FILE_BYTES = 5_000_000
+
+_PATTERN_WORDS = {
+    ID_PATTERN: "must be 1 to 128 letters, digits or _ . @ -",
+    MODEL_PATTERN: "must be 1 to 128 letters, digits or _ . : / @ -",
+}
 
 
 def read_document(path: Path | str) -> GovernanceDocument:
@@ -68,6 +74,8 @@ def _first_problem(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "is not a known key"
+    elif first["type"] == "string_pattern_mismatch":
+        message = _PATTERN_WORDS.get(first["ctx"]["pattern"], message)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{field}: {message[0].lower()}{message[1:]}{more}"
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import DatabaseError as NotADatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.errors import DatabaseError
+from engine.settings import Settings
 
 SUPPORTED = "sqlite:///path/to/ledger.db or postgresql://user:password@host/database"
 _WRITE = {"bursar_write": True}
@@ -31,6 +32,16 @@ class Database:
         self.url = _parse(url)
         self.engine = _engine(self.url)
 
+    @classmethod
+    def of(cls, settings: Settings) -> Database:
+        """The ledger of the settings; without a URL in them, its directory is made."""
+        if settings.database_url is None:
+            try:
+                settings.state_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatabaseError(f"state directory {settings.state_dir} cannot be used: {error.strerror}") from None
+        return cls(settings.ledger_url)
+
     @property
     def masked_url(self) -> str:
         """The URL without its password, for messages and pages."""
@@ -44,13 +55,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading, on one snapshot."""
-        with self._reported(), self.engine.connect() as connection:
+        with self._connect() as connection, self._reported():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection for writing, in one transaction."""
-        with self._reported(), self.engine.connect() as plain:
+        with self._connect() as plain, self._reported():
             connection = plain.execution_options(**_WRITE)
             with connection.begin():
                 yield connection
@@ -58,6 +69,13 @@ class Database:
     def close(self) -> None:
         """Close idle connections."""
         self.engine.dispose()
+
+    def _connect(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except DBAPIError as error:
+            # Whatever stops a connection from being made is in the URL, or at the other end of it.
+            raise self._unusable(error) from error
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -67,8 +85,11 @@ class Database:
             # Unreachable, full, locked, not a database: the operator's to mend. Other errors are ours and stay loud.
             if type(error) not in (OperationalError, NotADatabaseError):
                 raise
-            reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
-            raise DatabaseError(f"database {self.masked_url} cannot be used: {reason}") from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: DBAPIError) -> DatabaseError:
+        reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
+        return DatabaseError(f"database {self.masked_url} cannot be used: {reason}")
 
 
 def _parse(url: str) -> URL:
@@ -80,6 +101,8 @@ def _parse(url: str) -> URL:
         raise DatabaseError(f"BURSAR_DATABASE_URL names the database {parsed.get_backend_name()!r}; use {SUPPORTED}")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise DatabaseError("BURSAR_DATABASE_URL names no file; the ledger needs one, such as sqlite:///ledger.db")
+    if parsed.get_backend_name() == "sqlite" and parsed.query:
+        raise DatabaseError("BURSAR_DATABASE_URL has options after a question mark; a ledger file takes none")
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed
@@ -88,7 +111,9 @@ def _parse(url: str) -> URL:
 def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
-            Path(url.database or "").expanduser().parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(url.database or "").parent
+            if not folder.is_dir():
+                raise DatabaseError(f"database {url} cannot be opened: there is no directory {folder}")
             engine = create_engine(url, connect_args={"timeout": 30})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -98,8 +123,6 @@ def _engine(url: URL) -> Engine:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "options": "-c timezone=utc"},
         )
-    except OSError as error:
-        raise DatabaseError(f"database {url.render_as_string()} cannot be opened: {error.strerror}") from None
     except (SQLAlchemyError, NoSuchModuleError, ImportError) as error:
         raise DatabaseError(f"BURSAR_DATABASE_URL cannot be used: {error}; use {SUPPORTED}") from None
 

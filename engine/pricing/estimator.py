@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from engine.decision import Estimate
 from engine.errors import InvalidValue
-from engine.money import MICROS_PER_USD, Micros, round_to_micros, to_usd
+from engine.money import EXACT, MICROS_PER_USD, Micros, round_to_micros, to_usd
 from engine.pricing.book import (
     COMPLEXITY_MULTIPLIERS,
     DEFAULT_BUFFER,
@@ -59,7 +59,7 @@ class ExternalAgentCostEstimator:
         estimate = price_call(platform_type, complexity, input_tokens, output_tokens, model)
         return Estimate(
             estimate_micros=estimate,
-            reserve_micros=round_to_micros(to_usd(estimate) * (1 + DEFAULT_BUFFER)),
+            reserve_micros=round_to_micros(EXACT.multiply(to_usd(estimate), EXACT.add(Decimal(1), DEFAULT_BUFFER))),
             multiplier=COMPLEXITY_MULTIPLIERS[complexity],
             buffer=DEFAULT_BUFFER,
             price_book_version=PRICE_BOOK_VERSION,
@@ -74,12 +74,12 @@ def price_call(
     model: str | None = None,
 ) -> Micros:
     """The price of one call in micro-dollars, rounded half-even. Errors as in `estimate_cost`."""
-    if complexity not in COMPLEXITY_MULTIPLIERS:
+    if not isinstance(complexity, str) or complexity not in COMPLEXITY_MULTIPLIERS:
         raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITY_MULTIPLIERS)}, got {complexity!r}")
     tokens_in = check_tokens(input_tokens, "input_tokens")
     tokens_out = check_tokens(output_tokens, "output_tokens")
     if provider in PER_CALL_USD:
-        return round_to_micros(PER_CALL_USD[provider] * COMPLEXITY_MULTIPLIERS[complexity])
+        return round_to_micros(EXACT.multiply(PER_CALL_USD[provider], COMPLEXITY_MULTIPLIERS[complexity]))
     if provider not in PER_TOKEN_PROVIDERS:
         raise UnknownPrice(f"the price book has no price for provider {provider!r}")
     if model is None:
@@ -89,9 +89,10 @@ def price_call(
         raise UnknownPrice(f"the price book has no price for model {model!r}")
     if input_tokens is None and output_tokens is None:
         raise UnknownPrice(f"provider {provider!r} is priced by tokens: give input_tokens and output_tokens")
-    # Dollars per million tokens are micro-dollars per token.
-    micros = price.input_usd * tokens_in + price.output_usd * tokens_out
-    return round_to_micros(micros / MICROS_PER_USD)
+    with localcontext(EXACT):
+        # Dollars per million tokens are micro-dollars per token.
+        micros = price.input_usd * tokens_in + price.output_usd * tokens_out
+        return round_to_micros(micros / MICROS_PER_USD)
 
 
 def check_tokens(count: int | None, field: str) -> int:

@@ -27,7 +27,6 @@ class TrafficShape:
 CONVERSATION = TrafficShape(gap_cv=1.1, input_median=1020, input_ln_sd=0.99, output_median=129, output_ln_sd=0.86)
 CODING = TrafficShape(gap_cv=13.0, input_median=1469, input_ln_sd=1.36, output_median=13, output_ln_sd=0.85)
 
-LONGEST_GAP_SECONDS = 60.0
 LARGEST_CALL_TOKENS = 200_000
 
 
@@ -41,12 +40,12 @@ class Arrival:
 
 
 def arrivals(shape: TrafficShape, calls_per_second: float, random_source: random.Random) -> Iterator[Arrival]:
-    """Calls without end, `calls_per_second` on average before the longest gaps are cut."""
+    """Calls without end, `calls_per_second` on average."""
     gap_ln_sd = math.sqrt(math.log(1 + shape.gap_cv**2))
     gap_ln_mean = -math.log(calls_per_second) - gap_ln_sd**2 / 2
     at = 0.0
     while True:
-        at += min(LONGEST_GAP_SECONDS, random_source.lognormvariate(gap_ln_mean, gap_ln_sd))
+        at += random_source.lognormvariate(gap_ln_mean, gap_ln_sd)
         yield Arrival(
             at,
             _tokens(random_source, shape.input_median, shape.input_ln_sd),

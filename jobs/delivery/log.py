@@ -23,7 +23,7 @@ class LogChannel:
     def send(self, target: str, message: Message) -> Receipt:
         """Write one entry; it always arrives."""
         note = f" [meant for {target}: {self._instead}]" if self._instead else ""
-        logger.log(_LEVELS.get(message.severity, logging.INFO), "%s%s", " ".join(message.text.splitlines()), note)
+        logger.log(_LEVELS.get(message.severity, logging.INFO), "%s%s", "; ".join(message.text.splitlines()), note)
         if self._instead:
             return Receipt("log", {"meant_for": target, "note": self._instead})
         return Receipt("log")

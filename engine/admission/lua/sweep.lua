@@ -2,10 +2,12 @@
 --
 -- KEYS  1-4 as in common.lua
 -- ARGV  1 at most so many
--- Answers {'COLD', now}, {'SWEPT', now, how many, installed document version}.
+-- Answers {'COLD', now}, {'SWEPT', now, how many, installed document version, epoch}.
 
 local now = now_ms()
-if is_cold(redis.call('HGET', KEYS[1], 'epoch')) then
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if is_cold(epoch) then
   return { 'COLD', now }
 end
-return { 'SWEPT', now, sweep_due(now, tonumber(ARGV[1])), tonumber(redis.call('HGET', KEYS[1], 'doc') or 0) }
+local version = tonumber(redis.call('HGET', KEYS[1], 'doc') or 0)
+return { 'SWEPT', now, sweep_due(now, tonumber(ARGV[1])), version, tonumber(epoch) }

@@ -274,6 +274,22 @@ def test_redis_left_over_from_another_ledger_is_installed_anew(governed: Any, tm
     assert not service.check("hook", estimated_cost=1).allowed
 
 
+def test_a_state_of_another_ledger_with_the_same_document_version_is_noticed_by_the_writer(
+    governed: Any, tmp_path: Path
+) -> None:
+    governed.write(budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 3}])
+    governed.service().check("hook", estimated_cost=3)
+    governed.store()
+    governed.redis.xtrim(state_keys(governed.org_id)[3], maxlen=0)
+    governed.database_url = f"sqlite:///{tmp_path / 'other.db'}"
+    service = governed.service()
+    assert not service.check("hook", estimated_cost=1).allowed
+    writer = governed.writer(service)
+    assert writer.step().leading
+    writer.sweep()
+    assert service.check("hook", estimated_cost=3).allowed
+
+
 @pytest.mark.parametrize("url", ["", "garbage", "http://x", "redis://h:abc", "redis://h/0?foo=1"])
 def test_a_redis_url_that_is_none_is_refused_in_one_sentence(url: str) -> None:
     with pytest.raises(InvalidValue, match=r"^BURSAR_REDIS_URL: is not the URL of a server; use [^\n]*$"):

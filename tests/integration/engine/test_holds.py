@@ -61,8 +61,8 @@ def test_cancelling_undoes_the_hold_and_the_execution(governed: Any) -> None:
     service = governed.clocked_service(NOON)
     decision = service.check("hook", estimated_cost=10)
     assert not service.check("hook", estimated_cost=1).allowed
-    for _ in range(2):
-        service.cancel(decision.id)
+    service.cancel(decision.id)
+    service.cancel(decision)
     assert governed.counters() == {}
     assert service.check("hook", estimated_cost=10).allowed
     with pytest.raises(SettleConflict, match="already cancelled"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, Inexact, localcontext
 from typing import Any
 
 import pytest
@@ -52,6 +52,16 @@ def test_a_million_tokens_cost_the_list_price(provider: str, model: str, usd_in:
     assert price_call(provider, input_tokens=1_000_000, model=model) == round(usd_in * 1e6)
     assert price_call(provider, output_tokens=1_000_000, model=model) == round(usd_out * 1e6)
     assert price_call(provider, "complex", 1_000_000, 0, model) == round(usd_in * 1e6)
+
+
+def test_a_caller_with_a_coarse_decimal_context_gets_exact_prices() -> None:
+    with localcontext() as context:
+        context.prec = 2
+        context.traps[Inexact] = True
+        estimate = ExternalAgentCostEstimator().estimate_cost_detailed(
+            "azure_openai", model="gpt-4o", input_tokens=123_457, output_tokens=12_345
+        )
+    assert (estimate.estimate_micros, estimate.reserve_micros) == (432_092, 518_510)
 
 
 def test_each_call_is_rounded_half_even() -> None:
