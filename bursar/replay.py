@@ -53,16 +53,9 @@ def run_replay(options: ReplayOptions) -> None:
         check_id(options.user, "--user")
     gather_facts(document, agent_id=options.agent, model=options.model)
     console = Console(stderr=True)
-    if options.state_dir is None and not _is_temporary(options):
-        console.print(
-            "This replay works on the ledger and Redis that the environment names: the document becomes live there "
-            "and the calls spend its budgets.",
-            style="yellow",
-            soft_wrap=True,
-        )
     bad_rows = _BadRows(console)
     with (
-        _settings(options) as settings,
+        _settings(options, console) as settings,
         GovernanceService.from_document(options.document, settings=settings) as service,
         _progress(console, trace.size_bytes) as progress,
     ):
@@ -101,18 +94,18 @@ def _speed(text: str) -> float | None:
     return speed
 
 
-def _is_temporary(options: ReplayOptions) -> bool:
-    settings = read_settings()
-    named = settings.database_url or settings.redis_url or "BURSAR_STATE_DIR" in os.environ
-    return options.state_dir is None and not named
-
-
 @contextlib.contextmanager
-def _settings(options: ReplayOptions) -> Iterator[Settings]:
+def _settings(options: ReplayOptions, console: Console) -> Iterator[Settings]:
     settings = read_settings().model_copy(update={"redis_timeout_seconds": REDIS_TIMEOUT_SECONDS})
     if options.state_dir is not None:
         yield settings.model_copy(update={"state_dir": options.state_dir})
-    elif not _is_temporary(options):
+    elif settings.database_url or settings.redis_url or "BURSAR_STATE_DIR" in os.environ:
+        console.print(
+            "This replay works on the ledger and Redis that the environment names: the document becomes live there "
+            "and the calls spend its budgets.",
+            style="yellow",
+            soft_wrap=True,
+        )
         yield settings
     else:
         with tempfile.TemporaryDirectory(prefix="bursar-replay-") as folder:

@@ -21,6 +21,7 @@ from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.entries import read_event
 from engine.ledger.organizations import forget_rebuild_request, release_lease, request_rebuild, take_lease
+from engine.ledger.queries.health import drained_through
 from engine.ledger.recount import Recount, facts_of, pricing_of, recount, replace_budget_usage
 from engine.ledger.tables import decisions, organizations, pending_events
 from engine.ledger.writer import CursorMoved, write_events
@@ -291,7 +292,5 @@ class LedgerDrain:
 
     def _drained_through(self, instant: datetime) -> bool:
         with self._database.read() as connection:
-            drained: datetime | None = connection.execute(
-                select(organizations.c.drained_through).where(organizations.c.org_id == self.org_id)
-            ).scalar_one()
+            drained = drained_through(connection, self.org_id)
         return drained is not None and drained > instant

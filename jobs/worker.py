@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 
 from engine.admission.connect import open_gate
@@ -12,8 +11,6 @@ from engine.ledger.migrate import migrate
 from engine.settings import Settings
 from jobs.schedule import build_scheduler
 from jobs.writer_loop import WriterLoop
-
-logger = logging.getLogger(__name__)
 
 REDIS_TIMEOUT_SECONDS = 5.0
 """The worker waits longer for Redis than a call does: nobody waits for it, and batches are large."""

@@ -104,11 +104,10 @@ def run_demo(options: DemoOptions) -> None:
         traffic = Traffic(service, trace=trace)
         started_at = utc_now()
         starting.update("Starting the pages")
-        url = f"http://{ADDRESS}:{port}"
-        note.write(url)
+        note.write(settings.dashboard_url)
         note.flush()
         greeting = threading.Thread(
-            target=_greet, args=(console, starting, url, options, stopping, children), name="greet", daemon=True
+            target=_greet, args=(console, starting, port, options, stopping, children), name="greet", daemon=True
         )
         greeting.start()
         ticker = _Ticker(console, traffic.report, children, stopping)
@@ -168,12 +167,12 @@ def _settings(options: DemoOptions, redis_url: str, port: int) -> Settings:
     return read_settings().model_copy(
         update={
             "state_dir": options.state_dir,
-            "database_url": f"sqlite:///{(options.state_dir / 'ledger.db').resolve()}",
+            "database_url": None,
             "redis_url": redis_url,
             "redis_timeout_seconds": REDIS_TIMEOUT_SECONDS,
             "hold_seconds": HOLD_SECONDS,
             "lease_seconds": LEASE_SECONDS,
-            "dashboard_url": f"http://{ADDRESS}:{port}",
+            "dashboard_url": _url(port),
         }
     )
 
@@ -187,6 +186,10 @@ def _environment(settings: Settings) -> dict[str, str]:
         "BURSAR_LEASE_SECONDS": str(settings.lease_seconds),
         "BURSAR_DASHBOARD_URL": settings.dashboard_url,
     }
+
+
+def _url(port: int) -> str:
+    return f"http://{ADDRESS}:{port}"
 
 
 def _child(running: contextlib.ExitStack, child: Child) -> Child:
@@ -205,12 +208,11 @@ def _progress(console: Console, text: str) -> Iterator[Status]:
 def _greet(
     console: Console,
     starting: Status,
-    url: str,
+    port: int,
     options: DemoOptions,
     stopping: threading.Event,
     children: tuple[Child, ...],
 ) -> None:
-    port = int(url.rsplit(":", 1)[1])
     deadline = time.monotonic() + PAGES_PATIENCE_SECONDS
     while not wait_until_ready(port, timeout_s=0.5, address=ADDRESS):
         if stopping.is_set() or children[0].exit_code is not None or time.monotonic() > deadline:
@@ -218,11 +220,11 @@ def _greet(
     starting.stop()
     if stopping.is_set():
         return
-    console.print(f"\n[bold]Bursar is running: {url}[/bold]\n\n{_WHAT_TO_LOOK_AT}", soft_wrap=True)
+    console.print(f"\n[bold]Bursar is running: {_url(port)}[/bold]\n\n{_WHAT_TO_LOOK_AT}", soft_wrap=True)
     console.print(f"Ledger and logs are kept in {options.state_dir}.", soft_wrap=True)
     console.print("Ctrl-C stops." if options.seconds is None else f"It ends after {options.seconds:g} s.")
     if options.open_browser and _has_screen():
-        webbrowser.open(url)
+        webbrowser.open(_url(port))
 
 
 def _has_screen() -> bool:

@@ -7,8 +7,7 @@ from datetime import datetime
 
 from bursar.demo.traffic import TrafficReport
 from engine.ledger.database import Database
-from engine.ledger.queries.progress import alerts_fired_since, notifications_delivered_since
-from engine.ledger.writer import decision_ids_stored
+from engine.ledger.queries.progress import alerts_fired_since, decisions_stored, notifications_delivered_since
 from engine.money import to_usd
 
 DENIAL_GROUPS = ("policy", "rate_limit", "budget")
@@ -46,7 +45,7 @@ class DemoOutcome:
 def read_outcome(database: Database, org_id: str, report: TrafficReport, since: datetime) -> DemoOutcome:
     """Put together what the traffic saw and what SQL has since then."""
     with database.read() as connection:
-        stored = decision_ids_stored(connection, report.decision_ids)
+        stored = decisions_stored(connection, report.decision_ids)
         fired = alerts_fired_since(connection, org_id, since)
         delivered = notifications_delivered_since(connection, org_id, since)
     known = {group: report.denied.get(group, 0) for group in DENIAL_GROUPS}

@@ -53,9 +53,8 @@ class Deltas:
 
     def count_change(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         """A decision row changed from `before` to `after`."""
-        change = {
-            name: contribution - _contribution(before)[name] for name, contribution in _contribution(after).items()
-        }
+        counted = _contribution(before)
+        change = {name: amount - counted[name] for name, amount in _contribution(after).items()}
         self._add_usage(after, **change)
 
     def _add_usage(self, row: dict[str, Any], **amounts: int) -> None:

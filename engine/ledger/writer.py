@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -217,15 +217,3 @@ def _update_decisions(connection: Connection, rows: Sequence[dict[str, Any]]) ->
             .values({name: bindparam(f"new_{name}") for name in _CHANGING}),
             [{"the_id": row["decision_id"], **{f"new_{name}": row[name] for name in _CHANGING}} for row in rows],
         )
-
-
-def decision_ids_stored(connection: Connection, decision_ids: Iterable[str]) -> int:
-    """How many of these decisions are in SQL."""
-    ids = list(decision_ids)
-    found = 0
-    for start in range(0, len(ids), 500):
-        chunk = ids[start : start + 500]
-        found += len(
-            connection.execute(select(decisions.c.decision_id).where(decisions.c.decision_id.in_(chunk))).all()
-        )
-    return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from engine.decision import Decision
 from engine.drain import LedgerDrain
 from engine.errors import BursarError
-from engine.ledger.writer import decision_ids_stored
+from engine.ledger.queries.progress import decisions_stored
 from engine.money import to_usd
 from engine.replay.traces import BadRow, TraceRow
 from engine.service import GovernanceService
@@ -137,7 +137,7 @@ class Replay:
         # Kept, an idle lease would stop others from writing or rebuilding for this organization.
         self._drain.release()
         with self._service.database.read() as connection:
-            self.report.ledger_rows += decision_ids_stored(connection, self._not_seen_in_sql)
+            self.report.ledger_rows += decisions_stored(connection, self._not_seen_in_sql)
         self._not_seen_in_sql.clear()
 
 

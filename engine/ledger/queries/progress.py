@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from engine.ledger.tables import alerts, heartbeats, organizations, outbox
+from engine.ledger.queries.health import drained_through, last_successes
+from engine.ledger.tables import alerts, decisions, outbox
+
+IDS_ASKED_AT_ONCE = 500
+"""Databases bound the number of values in one statement."""
+
+
+def decisions_stored(connection: Connection, decision_ids: Iterable[str]) -> int:
+    """How many of these decisions are in SQL."""
+    ids = list(decision_ids)
+    return sum(
+        connection.execute(
+            select(func.count()).where(decisions.c.decision_id.in_(ids[start : start + IDS_ASKED_AT_ONCE]))
+        ).scalar_one()
+        for start in range(0, len(ids), IDS_ASKED_AT_ONCE)
+    )
 
 
 def alerts_fired_since(connection: Connection, org_id: str, since: datetime) -> int:
@@ -25,12 +41,8 @@ def notifications_delivered_since(connection: Connection, org_id: str, since: da
 
 def is_settled(connection: Connection, org_id: str, instant: datetime) -> bool:
     """Whether everything before `instant` is in SQL, the rules have seen it, and no message waits to be sent."""
-    drained = connection.execute(
-        select(organizations.c.drained_through).where(organizations.c.org_id == org_id)
-    ).scalar_one_or_none()
-    evaluated = connection.execute(
-        select(heartbeats.c.last_success_at).where(heartbeats.c.job == "evaluate")
-    ).scalar_one_or_none()
+    drained = drained_through(connection, org_id)
+    evaluated = last_successes(connection).get("evaluate")
     waiting = connection.execute(
         select(func.count()).where(outbox.c.org_id == org_id, outbox.c.state.in_(("queued", "sending")))
     ).scalar_one()
