@@ -12,17 +12,20 @@ def stop_event(*, exit_with_stdin: bool = False) -> threading.Event:
     """An event that is set by SIGINT, SIGTERM and, if wanted, by the end of standard input. Main thread only."""
     stopping = threading.Event()
     wake_read, wake_write = os.pipe()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        # A signal may come while this very thread holds the event's lock: setting the event here would wait for ever.
-        os.write(wake_write, b"s")
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    os.set_blocking(wake_write, False)
+    # Python's own handlers run in the main thread, and only once that wakes: a signal that comes just before it waits
+    # would be lost. The interpreter writes to this pipe at once, whichever thread the signal interrupts.
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGINT, _leave_to_the_pipe)
+    signal.signal(signal.SIGTERM, _leave_to_the_pipe)
     threading.Thread(target=_watch_signals, args=(wake_read, stopping), name="watch-signals", daemon=True).start()
     if exit_with_stdin:
         threading.Thread(target=_watch_stdin, args=(stopping,), name="watch-stdin", daemon=True).start()
     return stopping
+
+
+def _leave_to_the_pipe(_signal: int, _frame: FrameType | None) -> None:
+    """Without a handler a signal would end the process, and nothing would be written to the pipe."""
 
 
 def _watch_signals(wake: int, stopping: threading.Event) -> None:

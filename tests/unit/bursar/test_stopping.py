@@ -25,6 +25,26 @@ def test_a_signal_in_the_middle_of_waiting_is_not_lost(name: str) -> None:
     assert done.returncode == 0
 
 
+ASKED_JUST_BEFORE_WAITING = """
+import signal, sys, threading, time
+from bursar.stopping import stop_event
+started = time.monotonic()
+stopping = stop_event()
+def ask() -> None:
+    # Another thread gets the signal, as when the main thread is about to wait: nothing interrupts the main thread.
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), getattr(signal, sys.argv[1]))
+threading.Thread(target=ask, daemon=True).start()
+sys.exit(0 if stopping.wait(10) and time.monotonic() < started + 5 else 1)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_does_not_interrupt_the_main_thread_is_not_lost(name: str) -> None:
+    done = subprocess.run([sys.executable, "-c", ASKED_JUST_BEFORE_WAITING, name], cwd=ROOT, timeout=30, check=False)
+    assert done.returncode == 0
+
+
 def test_the_end_of_standard_input_is_a_wish_to_stop() -> None:
     program = (
         "import sys; from bursar.stopping import stop_event; "
