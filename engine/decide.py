@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from engine.admission.answers import CheckAnswer, check_message
-from engine.admission.plan import plan_counters, plan_rates
+from engine.admission.plan import CallPlan
+from engine.admission.questions import Check, Idempotency, Reply
 from engine.admission.record import CheckRecord
 from engine.clock import from_ms
-from engine.decision import Decision, Estimate, ReasonCode
+from engine.decision import BudgetMarks, Decision, Estimate, ReasonCode
 from engine.document.live import LiveDocument
-from engine.policy.conditions import PolicyContext
+from engine.explain import PolicyView
 from engine.policy.engine import PolicyVerdict
 from engine.pricing.basis import Pricing
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
 from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
 from engine.request import CallFacts, gather_facts
+
+LONGEST_OUTAGE = 200
+"""Characters kept of why the gate did not decide."""
 
 _POLICY_REASONS = {
     PolicyVerdict.DENIED: ReasonCode.POLICY_DENY,
@@ -38,26 +43,19 @@ class PreparedCheck:
     estimate: Estimate
     pricing: Pricing
     record: CheckRecord
+    plan: CallPlan
+    policy_view: PolicyView
 
 
-def prepare(live: LiveDocument, at: datetime, request: dict[str, Any]) -> PreparedCheck:
-    """Gather facts, evaluate policies, price the call, and pick its counters and rate scopes as of `at`.
+def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> PreparedCheck:
+    """Gather facts, evaluate policies, price the call, and pick its counters and rate scopes as of `at_ms`.
 
     `request` holds the arguments of `engine.request.gather_facts`. Raises `InvalidValue` for a bad request.
     """
     started = time.perf_counter_ns()
     facts = gather_facts(live.document, **request)
-    policy = live.policies.evaluate(
-        PolicyContext(
-            org_id=facts.org_id,
-            team_id=facts.team_id,
-            user_id=facts.user_id,
-            agent_id=facts.agent_id,
-            provider=facts.provider,
-            environment=facts.environment,
-            action=facts.action,
-        )
-    )
+    context = facts.policy_context()
+    policy = live.policies.evaluate(context)
     denied = _POLICY_REASONS.get(policy.verdict)
     denial = policy.reason
     try:
@@ -66,8 +64,7 @@ def prepare(live: LiveDocument, at: datetime, request: dict[str, Any]) -> Prepar
         estimate = _priced(0, 0, facts.complexity, Decimal(0))
         if denied is None:
             denied, denial = ReasonCode.UNKNOWN_PRICE, f"Unknown price: {unknown}"
-    counters = tuple(plan_counters(live.document, facts, at))
-    rates = tuple(plan_rates(live.document, facts))
+    plan = live.planner.plan(facts, at_ms)
     record = CheckRecord(
         agent_id=facts.agent_id,
         team_id=facts.team_id or "",
@@ -88,65 +85,98 @@ def prepare(live: LiveDocument, at: datetime, request: dict[str, Any]) -> Prepar
         policy_reason=policy.reason,
         matched_policies=policy.matched_policies,
         denial=denial,
-        counters=counters,
-        rates=rates,
+        outage="",
+        counters=plan.counters,
+        rates=plan.rates,
     )
-    return PreparedCheck(facts.org_id, denied, estimate, Pricing(facts.provider, facts.model, facts.complexity), record)
+    pricing = Pricing(facts.provider, facts.model, facts.complexity)
+    return PreparedCheck(
+        facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, policy)
+    )
+
+
+def question_for(
+    prepared: PreparedCheck, decision_id: str, hold_ms: int, idempotency: Idempotency | None = None
+) -> Check:
+    """What the gate is asked."""
+    record = prepared.record
+    return Check(
+        plan=prepared.plan,
+        document_version=record.document_version,
+        decision_id=decision_id,
+        reserve_micros=prepared.estimate.reserve_micros,
+        hold_ms=hold_ms,
+        denied=prepared.denied.value if prepared.denied else "",
+        body=record.to_json(prepared.plan),
+        pricing=prepared.pricing.to_text(),
+        idempotency=idempotency,
+    )
 
 
 def conclude(prepared: PreparedCheck, decision_id: str, answer: CheckAnswer, gate_us: int) -> Decision:
     """Turn the gate's answer into the decision that the caller gets."""
+    record = prepared.record
     return Decision(
         id=decision_id,
         org_id=prepared.org_id,
-        agent_id=prepared.record.agent_id,
+        agent_id=record.agent_id,
         allowed=answer.allowed,
         reason=answer.reason,
-        message=check_message(answer, prepared.record.reserve_micros, prepared.record.denial),
+        message=check_message(answer, record.reserve_micros, record.denial),
         at=from_ms(answer.now_ms),
         estimate=prepared.estimate,
         pricing=prepared.pricing,
-        matched_policies=prepared.record.matched_policies,
+        matched_policies=record.matched_policies,
         counters=answer.counters,
         rates=answer.rates,
         retry_after_seconds=answer.retry_after_seconds,
         expires_at=from_ms(answer.expires_ms) if answer.allowed else None,
-        document_version=prepared.record.document_version,
-        prepare_us=prepared.record.prepare_us,
+        document_version=record.document_version,
+        prepare_us=record.prepare_us,
         gate_us=gate_us,
+        marks=BudgetMarks.of(answer.counters, record.reserve_micros),
+        outage=record.outage,
+        rate_wait_ms=answer.wait_ms,
+        policy_view=prepared.policy_view,
     )
 
 
-def unavailable(prepared: PreparedCheck, decision_id: str, at: datetime, problem: str, gate_us: int) -> Decision:
-    """The decision when the gate gives no answer: denied, because nothing could be held or counted."""
-    return Decision(
-        id=decision_id,
-        org_id=prepared.org_id,
-        agent_id=prepared.record.agent_id,
-        allowed=False,
-        reason=ReasonCode.GATE_UNAVAILABLE,
-        message=f"Rate limiter unavailable: {problem}",
-        at=at,
-        estimate=prepared.estimate,
-        pricing=prepared.pricing,
-        matched_policies=prepared.record.matched_policies,
-        counters=(),
-        rates=(),
-        retry_after_seconds=None,
-        expires_at=None,
-        document_version=prepared.record.document_version,
-        prepare_us=prepared.record.prepare_us,
-        gate_us=gate_us,
-    )
+def repeated(prepared: PreparedCheck, reply: Reply, gate_us: int) -> Decision:
+    """The decision that was made before under the same idempotency key."""
+    _, now_ms, decision_id, decided_ms, expires_ms = reply.raw
+    answer = CheckAnswer(ReasonCode.ALLOWED, 0, int(decided_ms), (), (), 0, int(expires_ms))
+    del now_ms
+    return replace(conclude(prepared, decision_id, answer, gate_us), repeated=True)
+
+
+def in_outage(prepared: PreparedCheck, *, outage: str, denial: str = "") -> PreparedCheck:
+    """The same check, to be decided without the gate: `outage` says why, `denial` is the sentence if it is denied."""
+    record = replace(prepared.record, outage=outage[:LONGEST_OUTAGE], denial=denial or prepared.record.denial)
+    return replace(prepared, record=record)
+
+
+def unavailable_answer(at_ms: int) -> CheckAnswer:
+    """The answer when nobody can decide: no."""
+    return CheckAnswer(ReasonCode.GATE_UNAVAILABLE, 0, at_ms, (), (), 0, 0)
+
+
+def unavailable_message(problem: str) -> str:
+    """The guide's words for a denial because Redis is away, and why."""
+    return f"Rate limiter unavailable: {problem}"
 
 
 def _estimate(facts: CallFacts) -> Estimate:
     if facts.estimated_cost is not None:
         # An explicit estimate is held as given: no buffer on top.
         return _priced(facts.estimated_cost, facts.estimated_cost, facts.complexity, Decimal(0))
-    return _ESTIMATOR.estimate_cost_detailed(
-        facts.provider, facts.agent_id, facts.complexity, facts.input_tokens, facts.output_tokens, facts.model
-    )
+    return _price_book_estimate(facts.provider, facts.complexity, facts.input_tokens, facts.output_tokens, facts.model)
+
+
+@lru_cache(maxsize=4096)
+def _price_book_estimate(
+    provider: str, complexity: str, input_tokens: int | None, output_tokens: int | None, model: str | None
+) -> Estimate:
+    return _ESTIMATOR.estimate_cost_detailed(provider, "", complexity, input_tokens, output_tokens, model)
 
 
 def _priced(estimate: int, reserve: int, complexity: str, buffer: Decimal) -> Estimate:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.pricing.basis import Pricing
+
+if TYPE_CHECKING:
+    from engine.explain import Explanation, PolicyView
 
 Outcome = Literal["allowed", "denied"]
 HoldState = Literal["denied", "held", "settled", "cancelled", "expired"]
@@ -62,7 +66,10 @@ _HTTP_STATUS = {"allowed": 200, "policy": 403, "budget": 402, "rate_limit": 429,
 
 @dataclass(frozen=True, slots=True)
 class CounterReading:
-    """One budget counter as the gate saw it, before this call."""
+    """One budget counter as the gate saw it, before this call.
+
+    `warning_micros` and `degradation_micros` are the use from which a call is marked; `None` without a cost limit.
+    """
 
     budget_id: str
     scope: str
@@ -73,6 +80,52 @@ class CounterReading:
     spent_micros: int
     held_micros: int
     executions: int
+    hard: bool = True
+    warning_micros: int | None = None
+    degradation_micros: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The counter's name, as in Redis."""
+        return f"{self.budget_id}|{self.scope}|{self.period}|{self.period_label}"
+
+    def projected_micros(self, reserve_micros: int) -> int:
+        """What would be used if a call with this reserve went ahead."""
+        return self.spent_micros + self.held_micros + reserve_micros
+
+    def exceeds_cost(self, reserve_micros: int) -> bool:
+        """Whether a call with this reserve would pass the cost limit; equal is still within it."""
+        return self.limit_micros is not None and self.projected_micros(reserve_micros) > self.limit_micros
+
+    @property
+    def exceeds_executions(self) -> bool:
+        """Whether one call more would pass the execution limit."""
+        return self.execution_limit is not None and self.executions + 1 > self.execution_limit
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetMarks:
+    """What budgets say of a call beyond yes and no.
+
+    `warning_triggered` and `degraded`: a counter would reach its warning or degradation threshold; a degraded call
+    should take its cheaper path. `over_soft_budget`: a soft budget is passed.
+    """
+
+    warning_triggered: bool = False
+    degraded: bool = False
+    over_soft_budget: bool = False
+
+    @classmethod
+    def of(cls, counters: Iterable[CounterReading], reserve_micros: int) -> BudgetMarks:
+        """The marks of a call with this reserve, tested against `counters`."""
+        warning = degraded = over_soft = False
+        for counter in counters:
+            projected = counter.spent_micros + counter.held_micros + reserve_micros
+            warning = warning or (counter.warning_micros is not None and projected >= counter.warning_micros)
+            degraded = degraded or (counter.degradation_micros is not None and projected >= counter.degradation_micros)
+            if not counter.hard:
+                over_soft = over_soft or counter.exceeds_cost(reserve_micros) or counter.exceeds_executions
+        return cls(warning, degraded, over_soft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +137,23 @@ class RateReading:
     scope: str
     used: tuple[int, int, int]
     limits: tuple[int | None, int | None, int | None]
+
+    @property
+    def remaining(self) -> tuple[int | None, int | None, int | None]:
+        """Requests that still fitted in each window, `None` for unlimited."""
+        minute, hour, day = (
+            None if limit is None else max(0, limit - used) for used, limit in zip(self.used, self.limits, strict=True)
+        )
+        return minute, hour, day
+
+    @property
+    def utilisation(self) -> tuple[float | None, float | None, float | None]:
+        """The share of each window's limit that was used, `None` for unlimited."""
+        minute, hour, day = (
+            None if limit is None else used / limit if limit else 1.0
+            for used, limit in zip(self.used, self.limits, strict=True)
+        )
+        return minute, hour, day
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +174,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one `check`. `message` is a sentence a person can act on."""
+    """The answer to one `check`. `message` is a sentence a person can act on.
+
+    `outage` says why the gate did not decide, empty when it did; `repeated` that the idempotency key was allowed before
+    and this is that decision again, without readings. `prepare_us` and `gate_us` are the microseconds of each stage.
+    """
 
     id: str
     org_id: str
@@ -123,11 +197,61 @@ class Decision:
     document_version: int
     prepare_us: int
     gate_us: int
+    marks: BudgetMarks = BudgetMarks()
+    outage: str = ""
+    repeated: bool = False
+    rate_wait_ms: int = 0
+    policy_view: PolicyView | None = field(default=None, repr=False, compare=False)
 
     @property
     def http_status(self) -> int:
         """200 allowed, 402 budget, 403 policy or price, 429 rate limit, 503 gate unavailable."""
         return self.reason.http_status
+
+    @property
+    def fail_open(self) -> bool:
+        """Whether the call was allowed although Redis was away."""
+        return self.allowed and bool(self.outage)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a budget is so far used that the call should take its cheaper path."""
+        return self.marks.degraded
+
+    @property
+    def warning_triggered(self) -> bool:
+        """Whether a budget has reached its warning threshold."""
+        return self.marks.warning_triggered
+
+    @property
+    def over_soft_budget(self) -> bool:
+        """Whether a soft budget is passed."""
+        return self.marks.over_soft_budget
+
+    @property
+    def rate_wait_seconds(self) -> int | None:
+        """Whole seconds until every full rate window has room, whatever else stands in the way; `None` for never."""
+        return None if self.rate_wait_ms < 0 else -(-self.rate_wait_ms // 1000)
+
+    @property
+    def price_book_version(self) -> str:
+        """The price book that the estimate comes from."""
+        return self.estimate.price_book_version
+
+    @property
+    def budget_percentages(self) -> dict[str, float]:
+        """Spent plus held as a percentage of the limit, for each counter with a cost limit, before this call."""
+        return {
+            counter.name: round(100 * (counter.spent_micros + counter.held_micros) / counter.limit_micros, 2)
+            for counter in self.counters
+            if counter.limit_micros
+        }
+
+    def explain(self) -> Explanation:
+        """Every test with input, limit and result, and what would make the call allowed."""
+        from engine.explain import explain
+
+        return explain(self)
 
 
 class Denied(Exception):

@@ -9,21 +9,23 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from engine.admission.gate import RedisGate
-from engine.admission.plan import plan_counters
-from engine.admission.record import HoldRecord
+from engine.admission.questions import Install, InstalledCounter, InstalledHold
 from engine.admission.stream import EventStream, parse_stream_id
 from engine.clock import from_ms, to_ms, utc_now
+from engine.document.live import LiveDocument
 from engine.document.store import live_document, live_version
+from engine.fold import fold_outcome, fold_question
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.entries import read_event
 from engine.ledger.organizations import forget_rebuild_request, release_lease, request_rebuild, take_lease
+from engine.ledger.pending import forget_pending, refuse_pending, waiting_events
 from engine.ledger.queries.health import drained_through
-from engine.ledger.recount import Recount, facts_of, pricing_of, recount, replace_budget_usage
-from engine.ledger.tables import decisions, organizations, pending_events
+from engine.ledger.recount import Recount, recount, replace_budget_usage
+from engine.ledger.tables import decisions, organizations
 from engine.ledger.writer import CursorMoved, write_events
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ BATCH = 2000
 DRAINED_THROUGH_SECONDS = 1
 """How often an idle drain says that there was nothing more to store."""
 
-_STATE_CODES = {"held": "H", "expired": "X"}
+FOLD_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,8 @@ class LedgerDrain:
         while True:
             self._store_all()
             cursor, _ = self._position()
-            epoch, version, counted = self._count(from_ms(self._gate.now_ms))
-            if self._install(cursor, epoch, version, counted):
+            epoch, live, counted = self._count(from_ms(self._gate.now_ms))
+            if self._install(cursor, epoch, live, counted):
                 logger.info("rebuilt %s: epoch %d, %d open holds", self.org_id, epoch, len(counted.holds))
                 return
 
@@ -143,9 +145,7 @@ class LedgerDrain:
 
     def _rebuild_if_needed(self) -> None:
         # Whoever asked may have been overtaken: every needless rebuild would make others wait, who then ask again.
-        with self._database.read() as connection:
-            version = live_version(connection, self.org_id)
-        if self._gate.installed(self.org_id) != (version, self._epoch()):
+        if self._gate.installed(self.org_id) != self._wanted():
             self.rebuild()
         else:
             with self._database.write() as connection:
@@ -160,9 +160,12 @@ class LedgerDrain:
                 return
 
     def sweep(self) -> None:
-        """Expire holds that are due; install the state anew when it is lost or not this ledger's. Needs the lease."""
+        """Expire holds that are due; install the state anew when it is lost, outdated or not this ledger's.
+
+        Needs the lease.
+        """
         reply = self._gate.sweep(self.org_id)
-        if reply.status == "COLD" or int(reply.raw[4]) != self._epoch():
+        if reply.status == "COLD" or (int(reply.raw[3]), int(reply.raw[4])) != self._wanted():
             self.rebuild()
 
     def release(self) -> None:
@@ -191,12 +194,13 @@ class LedgerDrain:
             ).one()
         return row.cursor, row.rebuild_requested_at is not None
 
-    def _epoch(self) -> int:
+    def _wanted(self) -> tuple[int | None, int]:
+        """Document version and epoch that Redis must have."""
         with self._database.read() as connection:
             epoch: int = connection.execute(
                 select(organizations.c.epoch).where(organizations.c.org_id == self.org_id)
             ).scalar_one()
-        return epoch
+            return live_version(connection, self.org_id), epoch
 
     def _is_behind(self, cursor: str) -> bool:
         return parse_stream_id(self._stream.last_id(self.org_id)) < parse_stream_id(cursor)
@@ -222,7 +226,7 @@ class LedgerDrain:
             self._stream.trim(self.org_id, entries[-1].stream_id)
         return DrainStep(True, len(entries), at_end)
 
-    def _count(self, now: datetime) -> tuple[int, int, Recount]:
+    def _count(self, now: datetime) -> tuple[int, LiveDocument, Recount]:
         with self._database.write() as connection:
             live = live_document(connection, self.org_id)
             counted = recount(connection, live.document, now)
@@ -237,58 +241,60 @@ class LedgerDrain:
             epoch = connection.execute(
                 select(organizations.c.epoch).where(organizations.c.org_id == self.org_id)
             ).scalar_one()
-        return epoch, live.version, counted
+        return epoch, live, counted
 
-    def _install(self, cursor: str, epoch: int, version: int, counted: Recount) -> bool:
-        milliseconds, sequence = parse_stream_id(cursor)
-        arguments: list[str | int] = [milliseconds, sequence, epoch, version, len(counted.totals)]
-        for name, totals in counted.totals.items():
-            arguments += [
-                name,
-                totals.spent_micros,
-                totals.held_micros,
-                totals.executions,
-                totals.counter.period.end_ms,
-            ]
-        for hold in counted.holds:
-            arguments += [hold.decision_id, hold.record.to_text(), to_ms(hold.expires_at)]
-        return self._gate.install(self.org_id, arguments).status == "INSTALLED"
+    def _install(self, cursor: str, epoch: int, live: LiveDocument, counted: Recount) -> bool:
+        state = Install(
+            org_id=self.org_id,
+            cursor=parse_stream_id(cursor),
+            epoch=epoch,
+            document_version=live.version,
+            expired_holds=live.document.expired_holds,
+            counters=[
+                InstalledCounter(
+                    name, total.spent_micros, total.held_micros, total.executions, total.counter.period.end_ms
+                )
+                for name, total in counted.totals.items()
+            ],
+            holds=[
+                InstalledHold(hold.decision_id, hold.record.to_text(), to_ms(hold.expires_at)) for hold in counted.holds
+            ],
+        )
+        return self._gate.install(state).status == "INSTALLED"
 
     def _fold_pending(self) -> None:
-        with self._database.read() as connection:
-            rows = connection.execute(
-                select(pending_events, decisions)
-                .join(decisions, decisions.c.decision_id == pending_events.c.decision_id)
-                .where(pending_events.c.org_id == self.org_id)
-                .order_by(pending_events.c.created_at)
-                .limit(100)
-            ).all()
-            document = live_document(connection, self.org_id).document if rows else None
-        for row in rows:
-            assert document is not None
-            record = HoldRecord(
-                _STATE_CODES.get(row.state, "S"),
-                row.reserve_micros,
-                row.spent_micros,
-                pricing_of(row),
-                tuple(counter.name for counter in plan_counters(document, facts_of(row), row.at)),
-            )
-            reply = self._gate.settle(
-                self.org_id,
-                decision_id=row.decision_id,
-                actual_micros=row.payload["actual_micros"],
-                success=row.payload["success"],
-                body=row.payload["body"],
-                record=record.to_text(),
-            )
-            if reply.status == "CONFLICT" or (reply.status == "SAME" and row.state not in _STATE_CODES):
-                if reply.status == "CONFLICT":
-                    logger.warning("late settle of %s contradicts an earlier one and is dropped", row.decision_id)
-                self._forget_pending(row.decision_id)
+        """Give Redis what it could not take at its time, oldest first.
 
-    def _forget_pending(self, decision_id: str) -> None:
-        with self._database.write() as connection:
-            connection.execute(delete(pending_events).where(pending_events.c.decision_id == decision_id))
+        Each leaves an event that says so, and its row goes in the transaction that stores that event. Only at the
+        stream's end: so a row that is still here has not been given to Redis, unless that has lost it again.
+        """
+        with self._database.read() as connection:
+            waiting = waiting_events(connection, self.org_id, FOLD_BATCH)
+            if not waiting:
+                return
+            document = live_document(connection, self.org_id).document
+            ids = {row.decision_id for row in waiting}
+            known = {
+                row.decision_id: row
+                for row in connection.execute(select(decisions).where(decisions.c.decision_id.in_(ids)))
+            }
+        done, refused = [], []
+        for row in waiting:
+            question = fold_question(row, known.get(row.decision_id), document)
+            reply = self._gate.ask(question)
+            if reply.status == "COLD":
+                break
+            outcome = fold_outcome(question, reply.status, known.get(row.decision_id))
+            if outcome == "in the ledger":
+                done.append((row.decision_id, row.kind))
+            elif outcome:
+                logger.warning("%s of %s cannot be folded in: %s", row.kind, row.decision_id, outcome)
+                refused.append((row.pending_id, outcome))
+        if done or refused:
+            with self._database.write() as connection:
+                forget_pending(connection, done)
+                for pending_id, problem in refused:
+                    refuse_pending(connection, pending_id, problem)
 
     def _drained_through(self, instant: datetime) -> bool:
         with self._database.read() as connection:

@@ -31,5 +31,17 @@ class GateUnavailable(BursarError):
     """Redis did not answer within the deadline."""
 
 
+class PoolExhausted(GateUnavailable):
+    """Redis was not asked: every connection of this process was busy until the deadline."""
+
+
+class KeyReused(BursarError, ValueError):
+    """The idempotency key was used before, for a call with other arguments."""
+
+
 class DatabaseError(BursarError):
     """The ledger database cannot be reached or used; the message says which and why."""
+
+
+class SpoolError(BursarError):
+    """The file that keeps events while Redis and SQL are away cannot be written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import time
@@ -39,6 +40,15 @@ def check_decision_id(value: str) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def repeatable_decision_id(org_id: str, key: str) -> str:
+    """The id of what is decided for an idempotency key while Redis is away: the same in every process.
+
+    A UUID of version 8 (RFC 9562), made of a hash.
+    """
+    digest = hashlib.sha256(f"{org_id}|{key}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
 
 
 def new_decision_id(at_ms: int | None = None) -> str:

@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.errors import InvalidValue
 from engine.ids import check_id, check_model
 from engine.money import Micros, to_micros
+from engine.policy.conditions import PolicyContext
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS
 from engine.pricing.estimator import check_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call as its caller describes it: the arguments of `gather_facts`, and the caller's own name for the call."""
+
+    facts: Mapping[str, Any]
+    idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.idempotency_key is not None:
+            check_id(self.idempotency_key, "idempotency_key")
+
+
+def request_hash(request: Request) -> str:
+    """What tells a call from another one under the same idempotency key: 32 hexadecimal digits."""
+    text = json.dumps(request.facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def read_requests(requests: Iterable[Mapping[str, Any]]) -> list[Request]:
+    """Type mappings of `check`'s arguments. Raises `InvalidValue` naming what is not one of them."""
+    read = []
+    for request in requests:
+        if not isinstance(request, Mapping):
+            raise InvalidValue("requests", f"must be mappings of the arguments of check, got {type(request).__name__}")
+        facts = dict(request)
+        key = facts.pop("idempotency_key", None)
+        unknown = sorted(set(facts) - FACT_NAMES)
+        if unknown:
+            raise InvalidValue(str(unknown[0]), "is not an argument of check")
+        if "agent_id" not in facts:
+            raise InvalidValue("agent_id", "is missing")
+        read.append(Request(facts, key))
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +81,18 @@ class CallFacts:
             "provider": self.provider,
         }
         return values[per]
+
+    def policy_context(self) -> PolicyContext:
+        """What policies look at."""
+        return PolicyContext(
+            org_id=self.org_id,
+            team_id=self.team_id,
+            user_id=self.user_id,
+            agent_id=self.agent_id,
+            provider=self.provider,
+            environment=self.environment,
+            action=self.action,
+        )
 
 
 def gather_facts(
@@ -103,3 +156,7 @@ def _registered(document: GovernanceDocument) -> str:
     names = sorted(document.agents)
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     return f"the agents of {document.organization!r} are {shown}"
+
+
+FACT_NAMES = frozenset(inspect.signature(gather_facts).parameters) - {"document"}
+"""The arguments of `check` that describe the call."""

@@ -3,50 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import select
-
-from engine.admission.answers import read_check
+from engine import flows
+from engine.admission.breaker import Breaker
 from engine.admission.connect import open_gate
-from engine.admission.gate import RedisGate, Reply
-from engine.clock import from_ms, utc_now
-from engine.decide import PreparedCheck, conclude, prepare, unavailable
+from engine.admission.gate import RedisGate
+from engine.core import REBUILD_TIMEOUT_SECONDS, Core
 from engine.decision import Decision, Denied
 from engine.document.live import LiveDocument
 from engine.document.load import read_document
-from engine.document.store import live_document, live_version, publish_document
-from engine.drain import LedgerDrain
-from engine.errors import DatabaseError, DocumentError, GateUnavailable, InvalidValue, SettleConflict, UnknownDecision
-from engine.ids import check_decision_id, new_decision_id
+from engine.document.store import publish_document
+from engine.errors import BursarError, GateUnavailable
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
-from engine.ledger.recount import pricing_of
-from engine.ledger.tables import decisions, pending_events
-from engine.ledger.upsert import insert_or
-from engine.money import Micros, format_usd, to_micros
-from engine.pricing.basis import Pricing
-from engine.pricing.estimator import UnknownPrice, check_tokens, price_call
+from engine.money import Micros
+from engine.policy.conditions import PolicyContext
+from engine.policy.engine import PolicyEvaluationResult
+from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
+from engine.status import (
+    UNAVAILABLE,
+    BudgetCheckResult,
+    RateLimitCheckResult,
+    Standing,
+    agent_status,
+    budget_result,
+    rate_result,
+    unavailable_rate_result,
+)
 
-logger = logging.getLogger(__name__)
-
-COLD_PATIENCE_SECONDS = 5.0
-"""How long a call waits for its organization's state to be installed in Redis."""
-
-_STATE_WORDS = {"S": "settled", "C": "cancelled"}
+T = TypeVar("T")
+FIRST_REBUILD_SECONDS = 30.0
+"""How long opening a service waits for its organization's state to be in Redis."""
 
 
 class GovernanceService:
-    """Governs one organization's agents. Safe to share between threads.
+    """Governs one organization's agents. Safe to share between threads, and usable after a fork.
 
     Make one with `from_document`; close it (or use it as a context manager) when done.
     """
@@ -62,18 +60,19 @@ class GovernanceService:
         self.org_id = live.document.organization
         self.database = database
         self.gate = gate
-        self._live = live
-        self._live_read = time.monotonic()
-        self._settings = settings
         self._owned = owned or contextlib.ExitStack()
-        self._warming = threading.Lock()
+        rebuild_gate = gate.sibling(timeout_seconds=REBUILD_TIMEOUT_SECONDS, max_connections=2)
+        self._owned.callback(rebuild_gate.close)
+        self._core = Core(database, gate.clock, rebuild_gate, live, settings)
+        self._owned.callback(self._core.close)
 
     @classmethod
     def from_document(cls, path: Path | str, *, settings: Settings | None = None) -> GovernanceService:
-        """Govern by the document at `path`, which becomes the organization's live version.
+        """Govern by the document at `path`, which becomes the organization's live version, everywhere at once.
 
         Without URLs in the settings, the ledger is an SQLite file and Redis a private server, both in the state
-        directory and ended with this service. Raises `DocumentError`, `DatabaseError` or `GateUnavailable`.
+        directory and ended with this service. A Redis that does not answer yet is no error: calls then go the outage
+        way until it does. Raises `DocumentError`, `DatabaseError`, or `InvalidValue` for a setting.
         """
         document = read_document(path)
         settings = settings or read_settings()
@@ -81,16 +80,24 @@ class GovernanceService:
             database = Database.of(settings)
             opened.callback(database.close)
             migrate(database)
-            gate = opened.enter_context(open_gate(settings))
+            gate = opened.enter_context(open_gate(settings, breaker=Breaker()))
             live = publish_document(database, document, author="from_document", reason=f"read from {path}")
-            return cls(database, gate, live, settings, opened.pop_all())
+            service = cls(database, gate, live, settings, opened.pop_all())
+        service.warm_up()
+        return service
 
     @property
     def document(self) -> LiveDocument:
-        """The document version in use; looked up again after `cache_ttl_seconds`."""
-        if time.monotonic() > self._live_read + self._settings.cache_ttl_seconds:
-            self._reload()
-        return self._live
+        """The document version in use."""
+        return self._core.document
+
+    def warm_up(self, seconds: float = FIRST_REBUILD_SECONDS) -> None:
+        """See that Redis holds the organization's state and the newest document, as far as that can be done in time.
+
+        Also looks at what earlier processes could not write to SQL.
+        """
+        self._core.recorder.recover()
+        self._run(flows.warm_up(self._core, seconds))
 
     def check(
         self,
@@ -106,14 +113,18 @@ class GovernanceService:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         estimated_cost: Decimal | str | int | None = None,
+        idempotency_key: str | None = None,
     ) -> Decision:
         """Decide whether the call may happen now; if so, hold its reserve and count it.
 
-        `estimated_cost` (US dollars) is held as given; without it the price book's estimate plus 20 % is.
-        Raises `InvalidValue` (a `ValueError`) naming a bad field, having written nothing. When Redis does not
-        answer the decision is a denial with reason `gate_unavailable`.
+        `estimated_cost` (US dollars) is held as given; without it the price book's estimate plus 20 % is. Asking again
+        under the same `idempotency_key` within 24 hours answers with the first decision that allowed it; a denied call
+        did nothing, so its key stays free. With other arguments it raises `KeyReused`.
+
+        Raises `InvalidValue` (a `ValueError`) naming a bad field, having written nothing. When Redis does not answer,
+        the limits of an outage decide: the decision then says so in `outage`.
         """
-        request = {
+        facts = {
             "agent_id": agent_id,
             "org_id": org_id,
             "team_id": team_id,
@@ -126,26 +137,15 @@ class GovernanceService:
             "output_tokens": output_tokens,
             "estimated_cost": estimated_cost,
         }
-        decision_id = new_decision_id()
-        prepared = self._prepare(request)
-        started = time.perf_counter_ns()
+        return self._run(flows.check(self._core, Request(facts, idempotency_key)))
 
-        def ask() -> Reply:
-            nonlocal prepared
-            reply = self._ask_check(decision_id, prepared)
-            if reply.status == "STALE":
-                self._reload()
-            if reply.status in ("STALE", "WRONG_PERIOD", "COLD"):
-                prepared = self._prepare(request)
-            return reply
+    def check_many(self, requests: Iterable[Mapping[str, Any]]) -> list[Decision]:
+        """Decide several calls in one go, in their order; each mapping holds the arguments of one `check`.
 
-        try:
-            reply = self._answered(ask)
-        except GateUnavailable as problem:
-            gate_us = (time.perf_counter_ns() - started) // 1000
-            return unavailable(prepared, decision_id, utc_now(), str(problem), gate_us)
-        answer = read_check(reply.raw, prepared.record.counters, prepared.record.rates)
-        return conclude(prepared, decision_id, answer, (time.perf_counter_ns() - started) // 1000)
+        Every request is validated before any is asked. Each is decided by itself: one may be denied and the next
+        allowed.
+        """
+        return self._run(flows.check_many(self._core, read_requests(requests)))
 
     def settle(
         self,
@@ -162,48 +162,27 @@ class GovernanceService:
         `decision` is what `check` answered, or its id: then pricing by tokens asks Redis once more. Give
         `actual_cost` in US dollars, or tokens, which the price book turns into a cost. Returns the cost in
         micro-dollars. Settling again with the same cost changes nothing; with another, or after a cancel, raises
-        `SettleConflict`. Raises `UnknownDecision` for an id that was never allowed here, `GateUnavailable` when
-        Redis does not answer: then call again.
+        `SettleConflict`. Raises `UnknownDecision` for an id that was never allowed here. While Redis is away the settle
+        is kept in SQL, or in a file when that is away too, and counted later; it is not lost.
         """
-        self._check_org(org_id)
-        decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
-        usage = {
-            "input_tokens": check_tokens(input_tokens, "input_tokens") if input_tokens is not None else None,
-            "output_tokens": check_tokens(output_tokens, "output_tokens") if output_tokens is not None else None,
-        }
-        if actual_cost is not None:
-            actual = to_micros(actual_cost, "actual_cost")
-        elif input_tokens is None and output_tokens is None:
-            raise InvalidValue("actual_cost", "give the actual cost, or input_tokens and output_tokens to price")
-        else:
-            actual = self._price_tokens(decision, usage)
-        body = json.dumps(usage, separators=(",", ":"))
-
-        def ask() -> Reply:
-            return self.gate.settle(
-                self.org_id, decision_id=decision_id, actual_micros=actual, success=success, body=body
+        return self._run(
+            flows.settle(
+                self._core,
+                decision,
+                org_id=org_id,
+                actual_cost=actual_cost,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                success=success,
             )
-
-        reply = self._answered(ask)
-        if reply.status == "UNKNOWN":
-            self._settle_late(decision_id, actual, success, body)
-        elif reply.status == "CONFLICT":
-            raise _conflict(decision_id, _STATE_WORDS[reply.raw[2]], int(reply.raw[3]))
-        return actual
+        )
 
     def cancel(self, decision: Decision | str, *, org_id: str | None = None) -> None:
         """Say that the call never left: its hold and execution count are undone. Errors as in `settle`.
 
         `decision` is what `check` answered, or its id.
         """
-        self._check_org(org_id)
-        decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
-        reply = self._answered(lambda: self.gate.cancel(self.org_id, decision_id=decision_id))
-        if reply.status == "UNKNOWN":
-            raise UnknownDecision(f"decision_id: no open hold has the id {decision_id}")
-        if reply.status == "CONFLICT":
-            state = "expired" if reply.raw[2] == "X" else _STATE_WORDS[reply.raw[2]]
-            raise _conflict(decision_id, state, int(reply.raw[3]))
+        self._run(flows.cancel(self._core, decision, org_id=org_id))
 
     @contextlib.contextmanager
     def guard(self, agent_id: str, **request: Any) -> Iterator[GuardedCall]:
@@ -217,6 +196,38 @@ class GovernanceService:
             raise Denied(decision)
         yield GuardedCall(self, decision, request.get("input_tokens"))
 
+    def check_budget(self, agent_id: str, **request: Any) -> BudgetCheckResult:
+        """Whether budgets leave room for this call. Changes nothing. Takes the arguments of `check`."""
+        try:
+            prepared, reply = self._run(flows.peek(self._core, Request({"agent_id": agent_id, **request})))
+        except GateUnavailable:
+            return BudgetCheckResult(allowed=False, reason=UNAVAILABLE)
+        return budget_result(Standing.of(prepared.plan, reply), prepared.estimate.reserve_micros)
+
+    def check_rate_limit(
+        self,
+        agent_id: str,
+        user_id: str | None = None,
+        team_id: str | None = None,
+        org_id: str | None = None,
+    ) -> RateLimitCheckResult:
+        """Whether rate limits leave room for one request. Changes nothing (guide, Rate Limit Hierarchy)."""
+        request = Request({"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id})
+        try:
+            prepared, reply = self._run(flows.peek(self._core, request))
+        except GateUnavailable:
+            return unavailable_rate_result(self._core.prepare(request.facts).plan)
+        return rate_result(Standing.of(prepared.plan, reply))
+
+    def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
+        """What the live policies say of a call. Changes nothing."""
+        return self._core.document.policies.evaluate(context)
+
+    def status(self, agent_id: str) -> dict[str, Any]:
+        """Budgets, rate limits and policies of one agent. Raises `GateUnavailable` when Redis does not answer."""
+        prepared, reply = self._run(flows.peek(self._core, Request({"agent_id": agent_id})))
+        return agent_status(agent_id, self._core.document, Standing.of(prepared.plan, reply))
+
     def close(self) -> None:
         """Close connections, and end the private server if this service started it."""
         self._owned.close()
@@ -229,117 +240,31 @@ class GovernanceService:
     ) -> None:
         self.close()
 
-    def _prepare(self, request: dict[str, Any]) -> PreparedCheck:
-        return prepare(self.document, from_ms(self.gate.now_ms), request)
-
-    def _ask_check(self, decision_id: str, prepared: PreparedCheck) -> Reply:
-        return self.gate.check(
-            self.org_id,
-            document_version=prepared.record.document_version,
-            decision_id=decision_id,
-            reserve_micros=prepared.estimate.reserve_micros,
-            hold_ms=self._settings.hold_seconds * 1000,
-            denied=prepared.denied.value if prepared.denied else "",
-            body=prepared.record.to_json(),
-            pricing=prepared.pricing.to_text(),
-            counters=prepared.record.counters,
-            rates=prepared.record.rates,
-        )
-
-    def _answered(self, ask: Callable[[], Reply]) -> Reply:
-        """Ask until the gate decides: it may want its state installed, or the question put anew."""
-        deadline = time.monotonic() + COLD_PATIENCE_SECONDS
-        repeats = 0
-        while True:
-            reply = ask()
-            # STALE once more after the newest version was read: Redis holds the state of another ledger.
-            if reply.status == "COLD" or (reply.status == "STALE" and repeats > 0):
-                if time.monotonic() > deadline:
-                    raise GateUnavailable("the organization's state is being rebuilt")
-                self._warm_up()
-            elif reply.status in ("STALE", "WRONG_PERIOD", "LATE"):
-                repeats += 1
-                if repeats > 5:
-                    raise GateUnavailable(f"Redis answered {reply.status} {repeats} times")
-            else:
-                return reply
-
-    def _warm_up(self) -> None:
-        # One thread of a process installs the state; the others wait here and then find it.
-        if self._warming.acquire(blocking=False):
-            try:
-                drain = LedgerDrain(self.database, self.gate, self.org_id, lease_seconds=self._settings.lease_seconds)
-                if drain.rebuild_if_free():
-                    return
-            except (DatabaseError, DocumentError) as problem:
-                raise GateUnavailable(str(problem)) from problem
-            finally:
-                self._warming.release()
-        time.sleep(0.02)
-
-    def _reload(self) -> None:
+    def _run(self, flow: flows.Flow[T]) -> T:
+        """Run a flow, waiting in this thread."""
+        answer: Any = None
+        problem: BursarError | None = None
         try:
-            with self.database.read() as connection:
-                if live_version(connection, self.org_id) != self._live.version:
-                    self._live = live_document(connection, self.org_id)
-        except (DatabaseError, DocumentError) as problem:
-            logger.warning("keeping document version %d: %s", self._live.version, problem)
-        self._live_read = time.monotonic()
+            while True:
+                step = flow.send(answer) if problem is None else flow.throw(problem)
+                answer, problem = None, None
+                try:
+                    answer = self._answer(step)
+                except BursarError as error:
+                    problem = error
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
-    def _check_org(self, org_id: str | None) -> None:
-        if org_id is not None and org_id != self.org_id:
-            raise InvalidValue("org_id", f"this service governs {self.org_id!r}, not {org_id!r}")
-
-    def _price_tokens(self, decision: Decision | str, usage: dict[str, int | None]) -> Micros:
-        if isinstance(decision, Decision):
-            pricing = decision.pricing
-        else:
-            hold = self.gate.hold(self.org_id, decision)
-            pricing = hold.pricing if hold is not None else self._stored_pricing(decision)
+    def _answer(self, step: flows.Ask | flows.AskMany | flows.Await) -> Any:
+        if isinstance(step, flows.Ask):
+            return self.gate.ask(step.question)
+        if isinstance(step, flows.AskMany):
+            return self.gate.ask_many(step.questions)
         try:
-            return price_call(pricing.provider, pricing.complexity, **usage, model=pricing.model)
-        except UnknownPrice as unknown:
-            raise InvalidValue("actual_cost", f"must be given, because {unknown}") from None
-
-    def _stored_pricing(self, decision_id: str) -> Pricing:
-        with self.database.read() as connection:
-            row = connection.execute(
-                select(decisions).where(decisions.c.decision_id == decision_id, decisions.c.org_id == self.org_id)
-            ).one_or_none()
-        if row is None:
-            raise UnknownDecision(f"decision_id: no decision has the id {decision_id}")
-        return pricing_of(row)
-
-    def _settle_late(self, decision_id: str, actual: Micros, success: bool, body: str) -> None:
-        """Redis has forgotten the hold: leave the settle to the ledger writer, which knows it."""
-        with self.database.write() as connection:
-            row = connection.execute(
-                select(decisions.c.state, decisions.c.spent_micros).where(
-                    decisions.c.decision_id == decision_id, decisions.c.org_id == self.org_id
-                )
-            ).one_or_none()
-            if row is None or row.state == "denied":
-                raise UnknownDecision(f"decision_id: no allowed decision has the id {decision_id}")
-            if row.state == "settled" and row.spent_micros == actual:
-                return
-            if row.state in ("settled", "cancelled"):
-                raise _conflict(decision_id, row.state, row.spent_micros)
-            connection.execute(
-                insert_or(connection, pending_events)
-                .values(
-                    decision_id=decision_id,
-                    org_id=self.org_id,
-                    kind="settle",
-                    payload={"actual_micros": actual, "success": success, "body": body},
-                    created_at=utc_now(),
-                )
-                .on_conflict_do_nothing()
-            )
-            kept = connection.execute(
-                select(pending_events.c.payload).where(pending_events.c.decision_id == decision_id)
-            ).scalar_one()
-            if kept["actual_micros"] != actual:
-                raise _conflict(decision_id, "settled", kept["actual_micros"])
+            return step.future.result(step.seconds)
+        except FutureTimeout:
+            raise flows.NotInTime("not in time") from None
 
 
 class GuardedCall:
@@ -370,11 +295,3 @@ class GuardedCall:
     def cancel(self) -> None:
         """As `GovernanceService.cancel`, for this call."""
         self._service.cancel(self.decision.id)
-
-
-def _conflict(decision_id: str, state: str, amount_micros: int) -> SettleConflict:
-    if state == "settled":
-        return SettleConflict(f"decision_id: {decision_id} is already settled at {format_usd(amount_micros)}")
-    if state == "expired":
-        return SettleConflict(f"decision_id: {decision_id} has expired and was charged {format_usd(amount_micros)}")
-    return SettleConflict(f"decision_id: {decision_id} is already cancelled")

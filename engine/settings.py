@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     """How long a process uses a document version without looking for a newer one (guide, Caching Strategy)."""
     lease_seconds: int = Field(default=10, ge=2, le=600)
     """How long a ledger writer may be silent before another takes its organization over."""
+    rebuild_patience_seconds: float = Field(default=1.0, ge=0, le=60)
+    """How long a call waits while its organization's state is put back into Redis; then it goes the outage way."""
+    ledger_patience_seconds: float = Field(default=0.25, gt=0, le=60)
+    """How long a call waits for the ledger database when it needs it, which is only in an outage of Redis."""
+    outage_rate_share: float = Field(default=0.25, gt=0, le=1)
+    """The part of a rate limit that one process admits by itself while Redis is away: 1 / number of processes."""
     slack_token: SecretStr | None = None
     """Slack bot token; without it Slack channels are written to the log channel instead."""
     slack_base_url: str = "https://slack.com/api/"

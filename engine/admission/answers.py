@@ -50,15 +50,16 @@ def read_check(reply: Sequence[Any], counters: Sequence[PlannedCounter], rates: 
         reason=ReasonCode(reason),
         denied_by=int(denied_by),
         now_ms=int(now),
-        counters=tuple(map(_counter, counters, counted.split())),
-        rates=tuple(map(_rate, rates, rated.split())),
+        counters=tuple(map(read_counter, counters, counted.split())),
+        rates=tuple(map(read_rate, rates, rated.split())),
         wait_ms=int(wait),
         expires_ms=int(expires),
     )
 
 
-def _counter(planned: PlannedCounter, text: str) -> CounterReading:
-    spent, held, executions = (int(number) for number in text.split(":"))
+def read_counter(planned: PlannedCounter, text: str = "0:0:0") -> CounterReading:
+    """Type one `spent:held:executions`."""
+    spent, held, executions = map(int, text.split(":"))
     return CounterReading(
         budget_id=planned.budget_id,
         scope=planned.scope,
@@ -69,11 +70,15 @@ def _counter(planned: PlannedCounter, text: str) -> CounterReading:
         spent_micros=spent,
         held_micros=held,
         executions=executions,
+        hard=planned.hard,
+        warning_micros=planned.warning_micros,
+        degradation_micros=planned.degradation_micros,
     )
 
 
-def _rate(planned: PlannedRate, text: str) -> RateReading:
-    minute, hour, day = (int(number) for number in text.split(":"))
+def read_rate(planned: PlannedRate, text: str = "0:0:0") -> RateReading:
+    """Type one `minute:hour:day`."""
+    minute, hour, day = map(int, text.split(":"))
     return RateReading(planned.rate_limit_id, planned.per, planned.scope, (minute, hour, day), planned.limits)
 
 

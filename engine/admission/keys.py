@@ -16,3 +16,8 @@ def events_key(org_id: str) -> str:
 def ring_key(org_id: str, rate_limit_id: str, scope: str) -> str:
     """The rolling windows of one rate scope."""
     return f"bursar:{{{org_id}}}:ring:{rate_limit_id}|{scope}"
+
+
+def idempotency_key(org_id: str, key: str) -> str:
+    """What was decided for a caller's idempotency key."""
+    return f"bursar:{{{org_id}}}:idempotency:{key}"

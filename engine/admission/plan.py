@@ -2,30 +2,90 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Literal
 
+from engine.admission.keys import ring_key, state_keys
+from engine.clock import from_ms
 from engine.document.schema import AppliesTo, BudgetSpec, GovernanceDocument, RateLimitSpec
 from engine.money import to_micros
 from engine.periods import PERIOD_KINDS, Period, PeriodKind, period_of
 from engine.request import CallFacts
 
+REMEMBERED_PLANS = 4096
+"""Plans kept by a planner; users are many, so the oldest go first."""
+
+_PERIOD_WORDS = {"month": "monthly", "day": "daily"}
+_REPORT_ORDER = {"org": 0, "team": 1, "user": 2}
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedCounter:
-    """One running total: a budget, for one scope value, in one period."""
+    """One running total: a budget, for one scope value, in one period.
+
+    `outage_allowance` is the share of its limits that one process may use while Redis is away; 0 for none.
+    """
 
     budget_id: str
     scope: str
     period: Period
     limit_micros: int | None
     execution_limit: int | None
+    hard: bool = True
+    warning_threshold: Decimal = Decimal("0.80")
+    degradation_threshold: Decimal = Decimal("0.90")
+    outage_allowance: Decimal = Decimal("0.01")
+    name: str = field(init=False)
+    """The counter's name in Redis. Ids hold no `|`, so names cannot collide."""
+    warning_micros: int | None = field(init=False)
+    """The use from which calls are marked with a warning; `None` without a cost limit."""
+    degradation_micros: int | None = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The counter's name in Redis. Ids hold no `|`, so names cannot collide."""
-        return counter_name(self.budget_id, self.scope, self.period.kind, self.period.label)
+    def __post_init__(self) -> None:
+        name = counter_name(self.budget_id, self.scope, self.period.kind, self.period.label)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "warning_micros", _reached_at(self.limit_micros, self.warning_threshold))
+        object.__setattr__(self, "degradation_micros", _reached_at(self.limit_micros, self.degradation_threshold))
+
+    def to_list(self) -> list[Any]:
+        """As JSON-ready values."""
+        return [
+            self.budget_id,
+            self.scope,
+            self.period.kind,
+            self.period.label,
+            self.period.start_ms,
+            self.period.end_ms,
+            self.limit_micros,
+            self.execution_limit,
+            int(self.hard),
+            str(self.warning_threshold),
+            str(self.degradation_threshold),
+            str(self.outage_allowance),
+        ]
+
+    @classmethod
+    def from_list(cls, values: list[Any]) -> PlannedCounter:
+        """Read back what `to_list` wrote."""
+        budget_id, scope, kind, label, start, end, limit, executions, hard, warning, degradation, allowance = values
+        return cls(
+            budget_id,
+            scope,
+            Period(kind, label, from_ms(start), from_ms(end)),
+            limit,
+            executions,
+            bool(hard),
+            Decimal(warning),
+            Decimal(degradation),
+            Decimal(allowance),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +96,103 @@ class PlannedRate:
     per: str
     scope: str
     limits: tuple[int | None, int | None, int | None]
+    outage_mode: Literal["local", "open", "closed"] = "local"
+
+    @property
+    def name(self) -> str:
+        """What tells this scope from every other."""
+        return f"{self.rate_limit_id}|{self.scope}"
+
+    def to_list(self) -> list[Any]:
+        """As JSON-ready values."""
+        return [self.rate_limit_id, self.per, self.scope, self.limits, self.outage_mode]
+
+    @classmethod
+    def from_list(cls, values: list[Any]) -> PlannedRate:
+        """Read back what `to_list` wrote."""
+        rate_limit_id, per, scope, limits, outage_mode = values
+        return cls(rate_limit_id, per, scope, tuple(limits), outage_mode)
+
+
+@dataclass(frozen=True, eq=False)
+class CallPlan:
+    """The counters and rate scopes of a call while its periods last, and what the gate's script needs of them."""
+
+    org_id: str
+    counters: tuple[PlannedCounter, ...] = ()
+    rates: tuple[PlannedRate, ...] = ()
+
+    @cached_property
+    def from_ms(self) -> int:
+        """The plan holds from here."""
+        return max((counter.period.start_ms for counter in self.counters), default=0)
+
+    @cached_property
+    def until_ms(self) -> int:
+        """The plan holds until just before here."""
+        return min((counter.period.end_ms for counter in self.counters), default=2**53)
+
+    @cached_property
+    def counter_names(self) -> tuple[str, ...]:
+        """Names of the counters in Redis."""
+        return tuple(counter.name for counter in self.counters)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the organization's state and of each rate scope."""
+        return (*state_keys(self.org_id), *self.ring_keys)
+
+    @cached_property
+    def ring_keys(self) -> tuple[str, ...]:
+        """The key of each rate scope."""
+        return tuple(ring_key(self.org_id, rate.rate_limit_id, rate.scope) for rate in self.rates)
+
+    @cached_property
+    def arguments(self) -> tuple[str | int, ...]:
+        """The plan as the last arguments of `check.lua`. A soft budget has no limit there."""
+        arguments: list[str | int] = [len(self.counters), len(self.rates)]
+        for counter in self.counters:
+            arguments += [
+                counter.name,
+                _PERIOD_WORDS[counter.period.kind],
+                counter.period.start_ms,
+                counter.period.end_ms,
+                _limit(counter.limit_micros if counter.hard else None),
+                _limit(counter.execution_limit if counter.hard else None),
+            ]
+        return (*arguments, *self.rate_limits)
+
+    @cached_property
+    def rate_limits(self) -> tuple[int, ...]:
+        """Limits of minute, hour and day of each rate scope, -1 for none."""
+        return tuple(_limit(limit) for rate in self.rates for limit in rate.limits)
+
+    @cached_property
+    def json(self) -> str:
+        """Counters and rate scopes as two JSON lists."""
+        return _compact([c.to_list() for c in self.counters]) + "," + _compact([r.to_list() for r in self.rates])
+
+
+class Planner:
+    """Plans the calls of one document. Safe to share between threads."""
+
+    def __init__(self, document: GovernanceDocument) -> None:
+        self._document = document
+        self._plans: dict[tuple[str | None, ...], CallPlan] = {}
+
+    def plan(self, facts: CallFacts, at_ms: int) -> CallPlan:
+        """The plan of a call at `at_ms`, remembered for calls like it."""
+        key = (facts.agent_id, facts.team_id, facts.user_id)
+        plan = self._plans.get(key)
+        if plan is None or not plan.from_ms <= at_ms < plan.until_ms:
+            if len(self._plans) >= REMEMBERED_PLANS:
+                self._plans = {}
+            at = from_ms(at_ms)
+            plan = CallPlan(
+                facts.org_id, tuple(plan_counters(self._document, facts, at)), tuple(plan_rates(self._document, facts))
+            )
+            self._plans[key] = plan
+        return plan
 
 
 def counter_name(budget_id: str, scope: str, kind: str, label: str) -> str:
@@ -60,15 +217,14 @@ def plan_counters(document: GovernanceDocument, facts: CallFacts, at: datetime) 
 
 def plan_rates(document: GovernanceDocument, facts: CallFacts) -> list[PlannedRate]:
     """The rate scopes of a call, in the order in which denials are reported: org, team, user, then the rest."""
-    order = {"org": 0, "team": 1, "user": 2}
     planned = [
-        PlannedRate(limit.id, limit.per, scope, limit.limits)
+        PlannedRate(limit.id, limit.per, scope, limit.limits, limit.outage_mode)
         for limit in document.rate_limits
         if _matches(limit.applies_to, facts)
         and _limits_something(limit)
         and (scope := facts.scope_value(limit.per)) is not None
     ]
-    return sorted(planned, key=lambda rate: order.get(rate.per, 3))
+    return sorted(planned, key=lambda rate: _REPORT_ORDER.get(rate.per, 3))
 
 
 def limits_of(budget: BudgetSpec, kind: PeriodKind) -> tuple[int | None, int | None]:
@@ -81,7 +237,17 @@ def limits_of(budget: BudgetSpec, kind: PeriodKind) -> tuple[int | None, int | N
 def _counters_of(budget: BudgetSpec, scope: str, kind: PeriodKind, at: datetime, zone: str) -> Iterator[PlannedCounter]:
     limit, executions = limits_of(budget, kind)
     if limit is not None or executions is not None:
-        yield PlannedCounter(budget.id, scope, period_of(kind, at, zone), limit, executions)
+        yield PlannedCounter(
+            budget.id,
+            scope,
+            period_of(kind, at, zone),
+            limit,
+            executions,
+            budget.enforcement_mode == "hard",
+            budget.warning_threshold,
+            budget.degradation_threshold,
+            budget.outage_allowance if budget.on_outage == "bounded" else Decimal(0),
+        )
 
 
 def _limits_something(limit: RateLimitSpec) -> bool:
@@ -94,3 +260,16 @@ def _matches(applies_to: AppliesTo, facts: CallFacts) -> bool:
         and applies_to.team in (None, facts.team_id)
         and applies_to.agent in (None, facts.agent_id)
     )
+
+
+def _reached_at(limit_micros: int | None, share: Decimal) -> int | None:
+    # Rounded up: a use below it is below the exact share too.
+    return None if limit_micros is None else math.ceil(Fraction(share) * limit_micros)
+
+
+def _limit(value: int | None) -> int:
+    return -1 if value is None else value
+
+
+def _compact(values: list[list[Any]]) -> str:
+    return json.dumps(values, separators=(",", ":"))

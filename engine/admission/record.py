@@ -6,15 +6,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from engine.admission.plan import PlannedCounter, PlannedRate
-from engine.clock import from_ms
-from engine.periods import Period
+from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.pricing.basis import Pricing
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckRecord:
-    """Facts, price and policy result of one check. Absent names are empty texts; `prepare_us` is microseconds."""
+    """Facts, price and policy result of one check.
+
+    Absent names are empty texts; `prepare_us` is microseconds. `outage` says why the gate did not decide; empty when
+    it did.
+    """
 
     agent_id: str
     team_id: str
@@ -35,12 +39,13 @@ class CheckRecord:
     policy_reason: str
     matched_policies: tuple[str, ...]
     denial: str
+    outage: str
     counters: tuple[PlannedCounter, ...]
     rates: tuple[PlannedRate, ...]
 
-    def to_json(self) -> str:
-        """The record as compact JSON."""
-        return json.dumps(
+    def to_json(self, plan: CallPlan) -> str:
+        """The record as compact JSON; `plan` is where its counters and rate scopes come from."""
+        head = _ENCODER.encode(
             [
                 self.agent_id,
                 self.team_id,
@@ -61,44 +66,24 @@ class CheckRecord:
                 self.policy_reason,
                 self.matched_policies,
                 self.denial,
-                [_counter_to_list(counter) for counter in self.counters],
-                [(rate.rate_limit_id, rate.per, rate.scope, rate.limits) for rate in self.rates],
-            ],
-            separators=(",", ":"),
-            ensure_ascii=False,
+                self.outage,
+            ]
         )
+        return f"{head[:-1]},{plan.json}]"
 
     @classmethod
     def from_json(cls, text: str) -> CheckRecord:
         """Read back what `to_json` wrote."""
         values: list[Any] = json.loads(text)
-        *simple, matched, denial, counters, rates = values
+        *simple, matched, denial, outage, counters, rates = values
         return cls(
             *simple,  # type: ignore[call-arg]
             tuple(matched),
             denial,
-            tuple(_counter_from_list(values) for values in counters),
-            tuple(PlannedRate(limit_id, per, scope, tuple(limits)) for limit_id, per, scope, limits in rates),
+            outage,
+            tuple(map(PlannedCounter.from_list, counters)),
+            tuple(map(PlannedRate.from_list, rates)),
         )
-
-
-def _counter_to_list(counter: PlannedCounter) -> list[Any]:
-    period = counter.period
-    return [
-        counter.budget_id,
-        counter.scope,
-        period.kind,
-        period.label,
-        period.start_ms,
-        period.end_ms,
-        counter.limit_micros,
-        counter.execution_limit,
-    ]
-
-
-def _counter_from_list(values: list[Any]) -> PlannedCounter:
-    budget_id, scope, kind, label, start, end, limit, executions = values
-    return PlannedCounter(budget_id, scope, Period(kind, label, from_ms(start), from_ms(end)), limit, executions)
 
 
 @dataclass(frozen=True, slots=True)

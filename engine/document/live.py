@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from engine.admission.plan import Planner
 from engine.document.schema import ConditionSpec, GovernanceDocument
 from engine.policy.conditions import Condition, EnvironmentCondition, ProviderCondition
 from engine.policy.engine import ConflictResolutionStrategy, PolicyEngine
@@ -14,10 +15,15 @@ from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
 
 @dataclass(frozen=True)
 class LiveDocument:
-    """One version of an organization's document, with its policies built."""
+    """One version of an organization's document, with its policies and its planner built."""
 
     version: int
     document: GovernanceDocument
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Finds the counters and rate scopes of a call."""
+        return Planner(self.document)
 
     @cached_property
     def policies(self) -> PolicyEngine:

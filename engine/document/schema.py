@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS, BudgetPreset, RatePreset
 from engine.ids import ID_PATTERN, MODEL_PATTERN
 from engine.money import LARGEST_AMOUNT_USD
 
@@ -30,7 +32,14 @@ def _decimal_of_float(value: Any) -> Any:
 
 
 Usd = Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(ge=0, le=LARGEST_AMOUNT_USD, max_digits=16)]
+Share = Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
+
+
+def _with_preset(values: Any, presets: Mapping[str, Mapping[str, Any]]) -> Any:
+    # An unknown preset is left for the field itself to refuse.
+    preset = presets.get(str(values.get("preset"))) if isinstance(values, dict) else None
+    return values if preset is None else {**preset, **values}
 
 
 def _plain(text: str) -> str:
@@ -69,42 +78,99 @@ class AppliesTo(Part):
     agent: Id | None = None
 
 
-class BudgetSpec(Part):
-    """A limit on cost and executions, one running total for each `per` value."""
+class ExternalAgentBudget(Part):
+    """The limits of a budget (guide, Setting Budget Limits). `None` is unlimited, 0 allows nothing.
 
-    id: Id
-    per: Scope
-    applies_to: AppliesTo = AppliesTo()
+    `warning_threshold` and `degradation_threshold` are shares of a cost limit, compared with what would be used if the
+    call went ahead. A `soft` budget marks calls beyond it and lets them pass.
+    """
+
     monthly_budget_usd: Usd | None = None
     daily_budget_usd: Usd | None = None
     monthly_execution_limit: Count | None = None
     daily_execution_limit: Count | None = None
-    warning_threshold: Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(gt=0, le=1)] = Decimal("0.80")
-    enforcement_mode: Literal["hard"] = "hard"
+    warning_threshold: Share = Decimal("0.80")
+    degradation_threshold: Share = Decimal("0.90")
+    enforcement_mode: Literal["hard", "soft"] = "hard"
 
 
-class RateLimitSpec(Part):
-    """A limit on requests per rolling minute, hour and day, one for each `per` value."""
+class BudgetSpec(ExternalAgentBudget):
+    """A limit on cost and executions, one running total for each `per` value.
+
+    `preset` fills in what is left out (guide, Budget by Provider). `on_outage` says what a hard budget does while Redis
+    is away: `bounded` lets each process spend `outage_allowance` of the limit, `closed` nothing.
+    """
 
     id: Id
     per: Scope
     applies_to: AppliesTo = AppliesTo()
+    preset: BudgetPreset | None = None
+    on_outage: Literal["bounded", "closed"] = "bounded"
+    outage_allowance: Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(ge=0, le=1)] = Decimal("0.01")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        return _with_preset(values, BUDGET_PRESETS)
+
+
+class RateLimitConfig(Part):
+    """Requests per rolling minute, hour and day (guide, Rate Limits by Use Case). `None` is unlimited.
+
+    Bursts raise the minute's limit to floor(limit x `burst_multiplier`), with `burst_scope: all` every window's.
+    `fail_open_on_error` says whether calls may pass while Redis is away, within a limiter of their own process.
+    """
+
     requests_per_minute: Count | None = None
     requests_per_hour: Count | None = None
     requests_per_day: Count | None = None
     burst_multiplier: Annotated[
         Decimal, BeforeValidator(_decimal_of_float), Field(ge=1, le=100, allow_inf_nan=False)
     ] = Decimal(1)
+    burst_scope: Literal["minute", "all"] = "minute"
+    fail_open_on_error: Annotated[bool, Field(strict=True)] = True
 
     @property
     def limits(self) -> tuple[int | None, int | None, int | None]:
-        """Limits of the rolling minute (raised by the burst multiplier, rounded down), hour and day."""
-        minute = self.requests_per_minute
+        """Limits of the rolling minute, hour and day, bursts included."""
         return (
-            None if minute is None else int(minute * self.burst_multiplier),
-            self.requests_per_hour,
-            self.requests_per_day,
+            self._raised(self.requests_per_minute, bursts=True),
+            self._raised(self.requests_per_hour, bursts=self.burst_scope == "all"),
+            self._raised(self.requests_per_day, bursts=self.burst_scope == "all"),
         )
+
+    def _raised(self, limit: int | None, *, bursts: bool) -> int | None:
+        return int(limit * self.burst_multiplier) if bursts and limit is not None else limit
+
+
+class RateLimitSpec(RateLimitConfig):
+    """A limit on requests, one for each `per` value; `preset` fills in what is left out.
+
+    `on_outage` says what happens while Redis is away: `local` (each process limits its own calls), `open` or `closed`.
+    Left out, it follows `fail_open_on_error`: local, or closed.
+    """
+
+    id: Id
+    per: Scope
+    applies_to: AppliesTo = AppliesTo()
+    preset: RatePreset | None = None
+    on_outage: Literal["local", "open", "closed"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        return _with_preset(values, RATE_PRESETS)
+
+    @model_validator(mode="after")
+    def _outage_fits(self) -> RateLimitSpec:
+        if not self.fail_open_on_error and self.on_outage in ("local", "open"):
+            raise ValueError(f"on_outage: {self.on_outage} contradicts fail_open_on_error: false; leave one out")
+        return self
+
+    @property
+    def outage_mode(self) -> Literal["local", "open", "closed"]:
+        """What happens while Redis is away."""
+        return self.on_outage or ("local" if self.fail_open_on_error else "closed")
 
 
 class ConditionSpec(Part):
@@ -166,11 +232,15 @@ class AlertsSpec(Part):
 
 
 class GovernanceDocument(Part):
-    """Everything that governs one organization."""
+    """Everything that governs one organization.
+
+    `expired_holds` says what becomes of a hold that nobody settled: its reserve is charged, or released.
+    """
 
     organization: Id
     timezone: str = "UTC"
     combining: Literal["deny_overrides"] = "deny_overrides"
+    expired_holds: Literal["charge", "release"] = "charge"
     agents: dict[Id, AgentSpec] = {}
     budgets: list[BudgetSpec] = []
     rate_limits: list[RateLimitSpec] = []

@@ -41,7 +41,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEvent:
-    """One event: where it stood in the stream, what it is about, when it was recorded, what it says."""
+    """One event: where it stood in the stream, what it is about, when it was recorded, what it says.
+
+    `waited`: it was folded in from `pending_events`.
+    """
 
     stream_id: str
     kind: str
@@ -49,6 +52,7 @@ class LedgerEvent:
     at: datetime
     fact: Checked | Closed | None
     payload: dict[str, Any]
+    waited: bool = False
 
 
 def read_event(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
@@ -81,6 +85,7 @@ def _typed(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
         at=from_ms(_number(fields["t"])),
         fact=_checked(fields) if kind == "check" else _closed(fields, body or {}),
         payload=payload,
+        waited=fields.get("p") == "1",
     )
 
 

@@ -33,6 +33,7 @@ class Deltas:
             decisions=1,
             estimate_micros=row["estimate_micros"],
             reserve_micros=row["reserve_micros"] if allowed else 0,
+            fail_open=int(row["fail_open"]),
         )
 
     def hold(self, counters: Iterable[BudgetKey], reserve_micros: int) -> None:

@@ -17,6 +17,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    text,
 )
 
 from engine.ledger.types import BigInt, JsonDocument, UtcDateTime
@@ -109,6 +111,14 @@ decisions = Table(
     Column("document_version", Integer, nullable=False),
     Column("price_book_version", String(64), nullable=False),
     Column("prepare_us", Integer, nullable=False),
+    # Why the gate did not decide; empty when it did.
+    Column("outage", Text, nullable=False, server_default=text("''")),
+    # Allowed although Redis was away.
+    Column("fail_open", Boolean, nullable=False, server_default=false()),
+    # A budget had reached its warning or degradation threshold, or a soft budget was passed.
+    Column("warning_triggered", Boolean, nullable=False, server_default=false()),
+    Column("degraded", Boolean, nullable=False, server_default=false()),
+    Column("over_soft_budget", Boolean, nullable=False, server_default=false()),
     # The counters and rate scopes tested, with what they held at that moment, and the policies that matched.
     Column("tests", JsonDocument, nullable=False),
     Index(None, "org_id", "at", "decision_id"),
@@ -140,6 +150,7 @@ usage = Table(
     Column("failed", BigInt, nullable=False),
     Column("cancelled", BigInt, nullable=False),
     Column("expired", BigInt, nullable=False),
+    Column("fail_open", BigInt, nullable=False, server_default="0"),
     PrimaryKeyConstraint(
         "org_id",
         "grain",
@@ -215,16 +226,21 @@ outbox = Table(
     Index(None, "state", "next_attempt_at"),
 )
 
-# Settles that Redis could no longer place (its hold record is gone), waiting to be folded in by the ledger writer.
+# What Redis could not take at its time: decisions, settles and cancels made while it was away, settles whose hold it
+# has forgotten. The ledger writer folds them in, oldest first.
 pending_events = Table(
     "pending_events",
     metadata,
-    Column("decision_id", String(36), primary_key=True),
+    Column("pending_id", BigInt, primary_key=True, autoincrement=True),
     Column("org_id", Id, nullable=False),
+    Column("decision_id", String(36), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("payload", JsonDocument, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Index(None, "org_id", "created_at"),
+    # Why it cannot be folded in; such a row is kept for people and passed over.
+    Column("problem", Text),
+    UniqueConstraint("decision_id", "kind"),
+    Index(None, "org_id", "pending_id"),
 )
 
 heartbeats = Table(

@@ -27,6 +27,7 @@ _USAGE_AMOUNTS = (
     "failed",
     "cancelled",
     "expired",
+    "fail_open",
 )
 
 

@@ -7,13 +7,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from engine.admission.answers import check_message
 from engine.clock import from_ms
+from engine.decision import BudgetMarks
 from engine.ledger.entries import Checked, Closed, LedgerEvent
+from engine.ledger.pending import forget_pending
 from engine.ledger.rollups import BudgetKey, Deltas
-from engine.ledger.tables import decisions, events, organizations, pending_events
+from engine.ledger.tables import decisions, events, organizations
 from engine.ledger.totals import BudgetLimits, add_budget_usage, add_usage
 
 _CLOSED_STATES = {"settle": "settled", "cancel": "cancelled", "expired": "expired"}
@@ -76,9 +78,7 @@ def write_events(
     _update_decisions(connection, [rows[decision_id] for decision_id in changed if decision_id in known])
     add_usage(connection, org_id, deltas)
     add_budget_usage(connection, org_id, deltas, limits, now)
-    settled = [event.decision_id for event in batch if event.kind == "settle"]
-    if settled:
-        connection.execute(delete(pending_events).where(pending_events.c.decision_id.in_(settled)))
+    forget_pending(connection, [(event.decision_id, event.kind) for event in batch if event.waited])
 
 
 def _move_cursor(
@@ -137,6 +137,7 @@ def _known_decisions(connection: Connection, batch: Sequence[LedgerEvent]) -> di
 
 def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, Any]:
     record, answer = fact.record, fact.answer
+    marks = BudgetMarks.of(answer.counters, record.reserve_micros)
     return {
         "decision_id": event.decision_id,
         "org_id": org_id,
@@ -165,6 +166,9 @@ def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, A
         "document_version": record.document_version,
         "price_book_version": record.price_book_version,
         "prepare_us": record.prepare_us,
+        "outage": record.outage,
+        "fail_open": answer.allowed and bool(record.outage),
+        **asdict(marks),
         "tests": {
             "policy": {
                 "effect": record.policy_effect,

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.errors import InvalidValue
-from engine.policy.conditions import PolicyContext
+from engine.policy.conditions import EnvironmentCondition, PolicyContext, ProviderCondition
 from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+
+MOST_KEPT = 4096
+"""Answers remembered by an engine; requests bring their own environments, so there is a bound."""
 
 
 class ConflictResolutionStrategy(StrEnum):
@@ -54,9 +57,27 @@ class PolicyEngine:
                 raise InvalidValue("policy_id", f"{policy.policy_id!r} is used more than once")
             self.policies[policy.policy_id] = policy
         self._ordered = sorted(self.policies.values(), key=lambda policy: (policy.priority, policy.policy_id))
+        self._kept: dict[tuple[str | None, str | None], PolicyEvaluationResult] = {}
+        # Only these conditions are known to look at nothing else.
+        self._keeps = all(
+            type(condition) in (EnvironmentCondition, ProviderCondition)
+            for policy in self._ordered
+            for condition in policy.conditions
+        )
 
     def evaluate(self, context: PolicyContext) -> PolicyEvaluationResult:
         """Decide one call. Never raises: an error inside a policy is a DENY."""
+        if not self._keeps:
+            return self._evaluate(context)
+        facts = (context.environment, context.provider)
+        result = self._kept.get(facts)
+        if result is None:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept = {}
+            result = self._kept[facts] = self._evaluate(context)
+        return result
+
+    def _evaluate(self, context: PolicyContext) -> PolicyEvaluationResult:
         try:
             applying = [policy for policy in self._ordered if policy.applies(context)]
         except Exception:  # noqa: BLE001 - whatever broke, the answer is no

@@ -1,26 +1,31 @@
 -- Shared by every script of the gate; put in front of each of them.
 --
--- KEYS[1] counters  hash: epoch, doc, and for each counter <name>:s spent, <name>:h held, <name>:x executions
+-- KEYS[1] counters  hash: epoch, doc, expired ('charge'|'release'), and for each counter <name>:s spent,
+--                   <name>:h held, <name>:x executions
 -- KEYS[2] holds     hash: epoch, and decision id -> "<state> <reserve> <charged> <pricing> <counter> <counter> ..."
---                   state: H held, S settled, X expired, C cancelled; pricing: provider,model,complexity
+--                   state: H held, S settled, X expired, C cancelled, D denied in an outage;
+--                   pricing: provider,model,complexity
 -- KEYS[3] expiry    sorted set by milliseconds: o:<id> hold to expire, c:<id> closed hold to forget,
 --                   p:<counter> ended counter to forget, epoch:<epoch> at +inf
 -- KEYS[4] events    stream
 --
 -- The first three carry one epoch. Amounts are integer micro-dollars, exact in a double up to 2^53.
+-- The event is appended before anything else is written: whatever could make a write fail fails there.
 
 local FIRST_COUNTER_WORD = 5
 local CLOSED_HOLD_MS = 3600000
 local ENDED_COUNTER_MS = 172800000
 
+local format, floor = string.format, math.floor
+
 local function integer(number)
   -- Adding nought turns -0, which HINCRBY refuses, into 0.
-  return string.format('%.0f', number + 0)
+  return format('%.0f', number + 0)
 end
 
 local function now_ms()
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  return tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000)
 end
 
 local function is_cold(epoch)
@@ -42,9 +47,7 @@ local function split(text)
 end
 
 -- Close a hold (its words from KEYS[2]): release what it still holds, charge `amount`, remember it for an hour.
--- Returns the record as it was, which the event carries so that the ledger can make the same change.
 local function close_hold(id, words, state, amount, now)
-  local before = table.concat(words, ' ')
   local reserve = tonumber(words[2])
   local charged = tonumber(words[3])
   for i = FIRST_COUNTER_WORD, #words do
@@ -54,35 +57,51 @@ local function close_hold(id, words, state, amount, now)
     if amount ~= charged then
       redis.call('HINCRBY', KEYS[1], words[i] .. ':s', integer(amount - charged))
     end
+    if state == 'C' then
+      redis.call('HINCRBY', KEYS[1], words[i] .. ':x', -1)
+    end
   end
   words[1] = state
   words[3] = integer(amount)
   redis.call('HSET', KEYS[2], id, table.concat(words, ' '))
   redis.call('ZREM', KEYS[3], 'o:' .. id)
   redis.call('ZADD', KEYS[3], integer(now + CLOSED_HOLD_MS), 'c:' .. id)
-  return before
 end
 
--- Do what is due in KEYS[3], at most `most` entries: expired holds are charged at their reserve.
+-- Counters of a period long over come back for one change only.
+local function keep_a_while(words, now)
+  for i = FIRST_COUNTER_WORD, #words do
+    redis.call('ZADD', KEYS[3], 'NX', integer(now + ENDED_COUNTER_MS), 'p:' .. words[i])
+  end
+end
+
+-- An expired hold is charged at its reserve, or released when the document says so.
+local function expire_hold(id, now)
+  local record = redis.call('HGET', KEYS[2], id)
+  if not record then
+    redis.call('ZREM', KEYS[3], 'o:' .. id)
+    return
+  end
+  local words = split(record)
+  local amount = redis.call('HGET', KEYS[1], 'expired') == 'release' and 0 or tonumber(words[2])
+  redis.call('XADD', KEYS[4], '*', 'k', 'expired', 'd', id, 't', integer(now), 'm', integer(amount), 'h', record)
+  close_hold(id, words, 'X', amount, now)
+end
+
+-- Do what is due in KEYS[3], at most `most` entries.
 local function sweep_due(now, most)
   local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', integer(now), 'LIMIT', 0, most)
   for _, member in ipairs(due) do
     local kind = string.sub(member, 1, 2)
     local name = string.sub(member, 3)
     if kind == 'o:' then
-      local record = redis.call('HGET', KEYS[2], name)
-      if record then
-        local words = split(record)
-        local before = close_hold(name, words, 'X', tonumber(words[2]), now)
-        redis.call('XADD', KEYS[4], '*', 'k', 'expired', 'd', name, 't', integer(now), 'm', words[2], 'h', before)
-      else
-        redis.call('ZREM', KEYS[3], member)
-      end
-    elseif kind == 'c:' then
-      redis.call('HDEL', KEYS[2], name)
-      redis.call('ZREM', KEYS[3], member)
+      expire_hold(name, now)
     else
-      redis.call('HDEL', KEYS[1], name .. ':s', name .. ':h', name .. ':x')
+      if kind == 'c:' then
+        redis.call('HDEL', KEYS[2], name)
+      else
+        redis.call('HDEL', KEYS[1], name .. ':s', name .. ':h', name .. ':x')
+      end
       redis.call('ZREM', KEYS[3], member)
     end
   end

@@ -3,7 +3,8 @@
 --
 -- KEYS  1-4 as in common.lua
 -- ARGV  1 cursor of the ledger: milliseconds   2 its sequence number   3 epoch   4 document version
---       5 number of counters, then for each: name, spent, held, executions, end (ms)
+--       5 what becomes of expired holds: charge|release
+--       6 number of counters, then for each: name, spent, held, executions, end (ms)
 --       then for each open hold: decision id, record, expires (ms)
 -- Answers {'INSTALLED'|'UNDRAINED'|'OUTDATED', now}; OUTDATED: a state of this epoch or a later one came first.
 
@@ -25,11 +26,11 @@ if tonumber(redis.call('HGET', KEYS[2], 'epoch') or 0) >= tonumber(epoch) then
   return { 'OUTDATED', now }
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'doc', ARGV[4])
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'doc', ARGV[4], 'expired', ARGV[5])
 redis.call('HSET', KEYS[2], 'epoch', epoch)
 redis.call('ZADD', KEYS[3], '+inf', 'epoch:' .. epoch)
-local at = 6
-for _ = 1, tonumber(ARGV[5]) do
+local at = 7
+for _ = 1, tonumber(ARGV[6]) do
   local name = ARGV[at]
   redis.call('HSET', KEYS[1], name .. ':s', ARGV[at + 1], name .. ':h', ARGV[at + 2], name .. ':x', ARGV[at + 3])
   redis.call('ZADD', KEYS[3], integer(tonumber(ARGV[at + 4]) + ENDED_COUNTER_MS), 'p:' .. name)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +39,8 @@ OPEN = [{"policy_id": "go", "effect": "allow"}]
 CLOCK_KEY = "test:clock"
 
 
-class ClockedGate(RedisGate):
-    """The real scripts, with Redis' clock read from a key."""
-
-    def _register(self, name: str) -> Any:
-        folder = resources.files("engine.admission") / "lua"
-        parts = ("common", "ring", "check") if name == "check" else ("common", name)
-        sources = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts]
-        clock = f"now_ms = function() return tonumber(redis.call('GET', '{CLOCK_KEY}')) end"
-        return self.client.register_script("\n".join([sources[0], clock, *sources[1:]]))
+LUA_CLOCK = f"now_ms = function() return tonumber(redis.call('GET', '{CLOCK_KEY}')) end"
+"""Makes the real scripts read Redis' clock from a key."""
 
 
 class Acme:
@@ -75,7 +67,8 @@ class Acme:
     def settings(self, **changed: Any) -> Settings:
         return Settings(
             **{"database_url": self.database_url, "redis_url": self.redis_url, "state_dir": self.folder / "state",
-               "redis_timeout_seconds": PATIENT_SECONDS, **changed}
+               "redis_timeout_seconds": PATIENT_SECONDS, "rebuild_patience_seconds": 10,
+               "ledger_patience_seconds": PATIENT_SECONDS, **changed}
         )  # fmt: skip
 
     def service(self, **changed: Any) -> GovernanceService:
@@ -89,8 +82,10 @@ class Acme:
         self.set_clock(at)
         database = self.open_database()
         live = publish_document(database, read_document(self.document), author="test", reason="test")
-        gate = self.opened.enter_context(closing(ClockedGate(self.redis_url, timeout_seconds=PATIENT_SECONDS)))
-        return GovernanceService(database, gate, live, self.settings(**changed))
+        gate = self.opened.enter_context(
+            closing(RedisGate(self.redis_url, timeout_seconds=PATIENT_SECONDS, lua_clock=LUA_CLOCK))
+        )
+        return self.opened.enter_context(GovernanceService(database, gate, live, self.settings(**changed)))
 
     def set_clock(self, at: datetime) -> None:
         self.redis.set(CLOCK_KEY, to_ms(at))
@@ -118,7 +113,7 @@ class Acme:
     def counters(self) -> dict[str, int]:
         """What Redis counts, zeros left out."""
         stored: Any = self.redis.hgetall(state_keys(self.org_id)[0])
-        return {name: int(value) for name, value in stored.items() if name not in ("epoch", "doc") and int(value)}
+        return {name: int(value) for name, value in stored.items() if "|" in name and int(value)}
 
     def events(self) -> list[dict[str, str]]:
         """The stream's entries that are not in SQL yet."""

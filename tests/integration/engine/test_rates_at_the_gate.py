@@ -137,19 +137,11 @@ def test_a_ring_of_a_strange_size_starts_empty(acme: Any) -> None:
 RING_DRIVER = """
 local now = tonumber(ARGV[1])
 local scope = read_scope(KEYS[1], now)
-local used, wait = {}, 0
-local open = true
-for j, ring in ipairs(RINGS) do
-  local newest, current, total = unpack(scope.rings[j])
-  local limit = tonumber(ARGV[1 + j])
-  used[j] = total
-  if total + 1 > limit then
-    open = false
-    wait = math.max(wait, ring_wait(scope.packed, ring, newest, current, now, total + 1 - limit))
-  end
-end
-if open then hit_scope(scope) end
-return { open and 1 or 0, wait, used[1], used[2], used[3] }
+local limits = { tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]) }
+local wait, full = scope_wait(KEYS[1], scope, now, limits)
+local used = { scope[2], scope[5], scope[8] }
+if full == '' then hit_scope(KEYS[1], scope) end
+return { full == '' and 1 or 0, wait, used[1], used[2], used[3] }
 """
 WINDOWS = ((60_000, 1000), (3_600_000, 60_000), (86_400_000, 900_000))
 STEPS = st.one_of(
@@ -172,7 +164,8 @@ def test_the_ring_never_passes_a_limit_and_gives_room_back_within_one_sub_bucket
     valkey: redis.Redis, start: int, steps: list[int], limits: tuple[int, int, int]
 ) -> None:
     """Against an exact sliding log: never more than the limit, never closed without a reason."""
-    source = (resources.files("engine.admission") / "lua" / "ring.lua").read_text(encoding="utf-8")
+    folder = resources.files("engine.admission") / "lua"
+    source = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("common.lua", "ring.lua"))
     ask = valkey.register_script(source + RING_DRIVER)
     valkey.delete("ring")
     log: list[int] = []

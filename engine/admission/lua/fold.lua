@@ -1,0 +1,52 @@
+-- Take over a decision that was made while Redis was away: count it and append its event, once.
+--
+-- KEYS  1-4 as in common.lua, 5.. one ring string for each rate scope, then the idempotency key when ARGV[9] is given
+-- ARGV  1 decision id   2 allowed (1|0)   3 decided (ms)   4 expires (ms)   5 reason   6 body of the event (JSON)
+--       7 hold record   8 'minute:hour:day ...' per scope   9 hash of the request with an idempotency key, else ''
+--       10 index of what denied   11 number of rate scopes   12 'spent:held:executions ...' per counter
+--       then for each counter of the record its end (ms)
+-- Answers {'COLD', now}, {'FOLDED', now}, {'SAME', now} when it was done before,
+--         {'UNDONE', now} when the gate had allowed what its caller took for a denial: that hold is cancelled.
+
+local FIRST_END = 13
+local IDEMPOTENCY_MS = 86400000
+
+local now = now_ms()
+if is_cold(redis.call('HGET', KEYS[1], 'epoch')) then
+  return { 'COLD', now }
+end
+local id, allowed, decided, expires, hash = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[9]
+local stands = redis.call('HGET', KEYS[2], id)
+if stands then
+  local held = split(stands)
+  if held[1] ~= 'H' or allowed then
+    return { 'SAME', now }
+  end
+  redis.call('XADD', KEYS[4], '*', 'k', 'cancel', 'd', id, 't', integer(now), 'm', 0, 'h', stands, 'p', '1')
+  close_hold(id, held, 'C', 0, now)
+  return { 'UNDONE', now }
+end
+redis.call('XADD', KEYS[4], '*', 'k', 'check', 'd', id, 't', integer(decided), 'o', ARGV[5], 'i', ARGV[10],
+  'c', ARGV[12], 'r', ARGV[8], 'e', allowed and expires or '0', 'w', '0', 'b', ARGV[6], 'p', '1')
+if not allowed then
+  redis.call('HSET', KEYS[2], id, 'D 0 0 -')
+  redis.call('ZADD', KEYS[3], integer(now + CLOSED_HOLD_MS), 'c:' .. id)
+  return { 'FOLDED', now }
+end
+local words = split(ARGV[7])
+for i = FIRST_COUNTER_WORD, #words do
+  local ends = tonumber(ARGV[FIRST_END + i - FIRST_COUNTER_WORD])
+  redis.call('HINCRBY', KEYS[1], words[i] .. ':h', words[2])
+  redis.call('HINCRBY', KEYS[1], words[i] .. ':x', 1)
+  redis.call('ZADD', KEYS[3], integer(math.max(ends, now) + ENDED_COUNTER_MS), 'p:' .. words[i])
+end
+redis.call('HSET', KEYS[2], id, ARGV[7])
+redis.call('ZADD', KEYS[3], expires, 'o:' .. id)
+for i = 1, tonumber(ARGV[11]) do
+  local key = KEYS[4 + i]
+  hit_scope_late(key, read_scope(key, decided), decided)
+end
+if hash ~= '' then
+  redis.call('SET', KEYS[#KEYS], hash .. ' ' .. id .. ' ' .. ARGV[3] .. ' ' .. expires, 'PX', IDEMPOTENCY_MS, 'NX')
+end
+return { 'FOLDED', now }

@@ -1,0 +1,175 @@
+"""Deciding while Redis is away: what one process may still allow by itself. No input or output.
+
+Rate limits: `local` gives this process its share of the limit, on top of what it last saw used; `open` lets calls pass,
+`closed` none. Hard budgets: `bounded` lets this process spend a small share of the limit, and never beyond what it last
+saw left; `closed` nothing. Soft budgets let calls pass. (Guide, Graceful Degradation; promise 6.)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.admission.answers import CheckAnswer, read_counter, read_rate
+from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
+from engine.admission.windows import RollingWindows
+from engine.decision import ReasonCode
+
+QUIET_MS = 60_000
+"""So long after the last outage decision Redis' own numbers have it all, and the allowance starts anew."""
+MOST_PLANS = 10_000
+MOST_SCOPES = 100_000
+
+_COST = {"month": ReasonCode.BUDGET_MONTHLY_COST, "day": ReasonCode.BUDGET_DAILY_COST}
+_EXECUTIONS = {"month": ReasonCode.BUDGET_MONTHLY_EXECUTIONS, "day": ReasonCode.BUDGET_DAILY_EXECUTIONS}
+_WINDOW_REASONS = {
+    "rate_per_minute": ReasonCode.RATE_PER_MINUTE,
+    "rate_per_hour": ReasonCode.RATE_PER_HOUR,
+    "rate_per_day": ReasonCode.RATE_PER_DAY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What this process decides by itself. `denial` is the sentence of a denial that no counter or window explains."""
+
+    answer: CheckAnswer
+    denial: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may happen."""
+        return self.answer.allowed
+
+
+@dataclass(slots=True)
+class _Use:
+    """Money and executions of one counter."""
+
+    micros: int = 0
+    executions: int = 0
+
+
+class OutageLimits:
+    """The limits of this process while Redis is away. Safe to share between threads.
+
+    `rate_share` is the part of a rate limit that this process admits by itself: 1 / number of processes.
+    """
+
+    def __init__(self, rate_share: float = 0.25) -> None:
+        self._share = Decimal(str(rate_share))
+        self._lock = threading.Lock()
+        self._noted: dict[CallPlan, CheckAnswer] = {}
+        self._seen: dict[str, _Use] = {}
+        self._own: dict[str, _Use] = defaultdict(_Use)
+        self._windows: dict[str, RollingWindows] = {}
+        self._own_windows: dict[str, RollingWindows] = defaultdict(RollingWindows)
+        self._last_ms = 0
+
+    def note(self, plan: CallPlan, answer: CheckAnswer) -> None:
+        """Remember what Redis answered; looked at only in an outage."""
+        if len(self._noted) >= MOST_PLANS:
+            self._noted = {}
+        self._noted[plan] = answer
+
+    def decide(self, plan: CallPlan, reserve_micros: int, now_ms: int, hold_ms: int) -> Verdict:
+        """Decide one call and, when it may happen, count it."""
+        with self._lock:
+            self._catch_up(now_ms)
+            verdict = self._test(plan, reserve_micros, now_ms, hold_ms)
+            if verdict.allowed:
+                self._count(plan, reserve_micros, now_ms)
+            return verdict
+
+    def give_back(self, plan: CallPlan, reserve_micros: int) -> None:
+        """A call that was allowed could not be recorded and does not happen. The windows keep the request."""
+        with self._lock:
+            for counter in plan.counters:
+                own = self._own[counter.name]
+                own.micros -= reserve_micros
+                own.executions -= 1
+
+    def _catch_up(self, now_ms: int) -> None:
+        noted, self._noted = self._noted, {}
+        if now_ms - self._last_ms > QUIET_MS or len(self._own) > MOST_SCOPES or len(self._own_windows) > MOST_SCOPES:
+            self._own.clear()
+            self._own_windows.clear()
+            self._windows.clear()
+            self._seen.clear()
+        self._last_ms = now_ms
+        for plan, answer in sorted(noted.items(), key=lambda item: item[1].now_ms):
+            for counter in answer.counters:
+                self._seen[counter.name] = _Use(counter.spent_micros + counter.held_micros, counter.executions)
+            for planned, rate in zip(plan.rates, answer.rates, strict=False):
+                windows = RollingWindows()
+                windows.preload(answer.now_ms, rate.used)
+                self._windows[planned.name] = windows
+
+    def _test(self, plan: CallPlan, reserve: int, now_ms: int, hold_ms: int) -> Verdict:
+        readings = tuple(read_counter(counter, self._reading(counter)) for counter in plan.counters)
+        rates = tuple(read_rate(rate, _text(self._usage(rate, now_ms))) for rate in plan.rates)
+        reason, denied_by, wait, denial = ReasonCode.ALLOWED, 0, 0, ""
+        for index, counter in enumerate(plan.counters, 1):
+            if counter.hard and reason is ReasonCode.ALLOWED:
+                own = self._own[counter.name]
+                if readings[index - 1].exceeds_cost(reserve):
+                    reason, denied_by = _COST[counter.period.kind], index
+                elif readings[index - 1].exceeds_executions:
+                    reason, denied_by = _EXECUTIONS[counter.period.kind], index
+                elif _passes(own.micros + reserve, counter.limit_micros, counter.outage_allowance) or _passes(
+                    own.executions + 1, counter.execution_limit, counter.outage_allowance
+                ):
+                    reason = ReasonCode.GATE_UNAVAILABLE
+                    denial = f"budget '{counter.budget_id}' allows this process no more while Redis is away"
+        for index, rate in enumerate(plan.rates, 1):
+            if reason is ReasonCode.ALLOWED and rate.outage_mode != "open":
+                if rate.outage_mode == "closed":
+                    reason = ReasonCode.GATE_UNAVAILABLE
+                    denial = f"rate limit '{rate.rate_limit_id}' lets no call pass while Redis is away"
+                    continue
+                wait, full = self._wait(rate, now_ms)
+                if full:
+                    reason, denied_by = _WINDOW_REASONS[full], index
+        expires = now_ms + hold_ms if reason is ReasonCode.ALLOWED else 0
+        return Verdict(CheckAnswer(reason, denied_by, now_ms, readings, rates, wait, expires), denial)
+
+    def _count(self, plan: CallPlan, reserve: int, now_ms: int) -> None:
+        for counter in plan.counters:
+            own = self._own[counter.name]
+            own.micros += reserve
+            own.executions += 1
+        for rate in plan.rates:
+            self._own_windows[rate.name].hit(now_ms)
+            if rate.name in self._windows:
+                self._windows[rate.name].hit(now_ms)
+
+    def _reading(self, counter: PlannedCounter) -> str:
+        seen, own = self._seen.get(counter.name, _Use()), self._own[counter.name]
+        return f"{seen.micros}:{own.micros}:{seen.executions + own.executions}"
+
+    def _usage(self, rate: PlannedRate, now_ms: int) -> tuple[int, int, int]:
+        windows = self._windows.get(rate.name) or self._own_windows[rate.name]
+        return windows.usage(now_ms)
+
+    def _wait(self, rate: PlannedRate, now_ms: int) -> tuple[int, str]:
+        minute, hour, day = rate.limits
+        own_limits = (self._own_limit(minute), self._own_limit(hour), self._own_limit(day))
+        wait, full = self._own_windows[rate.name].wait(now_ms, own_limits)
+        if rate.name in self._windows:
+            seen_wait, seen_full = self._windows[rate.name].wait(now_ms, rate.limits)
+            wait = -1 if -1 in (wait, seen_wait) else max(wait, seen_wait)
+            full = full or seen_full
+        return wait, full
+
+    def _own_limit(self, limit: int | None) -> int | None:
+        return limit if not limit else max(1, int(limit * self._share))
+
+
+def _passes(use: int, limit: int | None, allowance: Decimal) -> bool:
+    return limit is not None and use > int(limit * allowance)
+
+
+def _text(usage: tuple[int, int, int]) -> str:
+    return ":".join(map(str, usage))

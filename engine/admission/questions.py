@@ -1,0 +1,308 @@
+"""What can be asked of the gate: each question is one script, its keys and its arguments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from engine.admission.keys import idempotency_key, state_keys
+from engine.admission.plan import CallPlan
+
+Argument = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A script's reply: its `status` word, Redis' own time, and the whole as the script's header documents it."""
+
+    status: str
+    now_ms: int
+    raw: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's own name for a call, and the hash of what it asked."""
+
+    key: str
+    request_hash: str
+
+
+class Question(Protocol):
+    """One script to run. With `expires`, an instant after which it must do nothing goes in front of its arguments."""
+
+    script: ClassVar[str]
+    expires: ClassVar[bool]
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """KEYS of the script."""
+        ...
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """ARGV of the script, without the not-after instant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """May this call happen? `denied` is the reason code of a denial decided before, or empty."""
+
+    script: ClassVar[str] = "check"
+    expires: ClassVar[bool] = True
+
+    plan: CallPlan
+    document_version: int
+    decision_id: str
+    reserve_micros: int
+    hold_ms: int
+    denied: str
+    body: str
+    pricing: str
+    idempotency: Idempotency | None = None
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State, rings, and the idempotency key."""
+        return _with_idempotency(self.plan, self.idempotency)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As check.lua lists them."""
+        return (
+            self.document_version,
+            self.decision_id,
+            self.reserve_micros,
+            self.hold_ms,
+            self.denied,
+            self.body,
+            self.pricing,
+            self.idempotency.request_hash if self.idempotency else "",
+            *self.plan.arguments,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """What a call really cost. `record` is the hold as the ledger knows it, for when Redis has forgotten it."""
+
+    script: ClassVar[str] = "settle"
+    expires: ClassVar[bool] = True
+
+    org_id: str
+    decision_id: str
+    actual_micros: int
+    success: bool
+    body: str
+    record: str = ""
+    waited: bool = False
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State."""
+        return state_keys(self.org_id)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As settle.lua lists them."""
+        return (
+            self.decision_id,
+            self.actual_micros,
+            int(self.success),
+            self.body,
+            self.record,
+            "1" if self.waited else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The call never left. `record` as in `Settle`."""
+
+    script: ClassVar[str] = "cancel"
+    expires: ClassVar[bool] = True
+
+    org_id: str
+    decision_id: str
+    record: str = ""
+    waited: bool = False
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State."""
+        return state_keys(self.org_id)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As cancel.lua lists them."""
+        return (self.decision_id, self.record, "1" if self.waited else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Take over a decision that was made while Redis was away. `record` is its hold when it was allowed."""
+
+    script: ClassVar[str] = "fold"
+    expires: ClassVar[bool] = False
+
+    plan: CallPlan
+    decision_id: str
+    allowed: bool
+    decided_ms: int
+    expires_ms: int
+    reason: str
+    denied_by: int
+    body: str
+    record: str
+    counted: str
+    rated: str
+    idempotency: Idempotency | None = None
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State, rings, and the idempotency key."""
+        return _with_idempotency(self.plan, self.idempotency)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As fold.lua lists them."""
+        return (
+            self.decision_id,
+            int(self.allowed),
+            self.decided_ms,
+            self.expires_ms,
+            self.reason,
+            self.body,
+            self.record,
+            self.rated,
+            self.idempotency.request_hash if self.idempotency else "",
+            self.denied_by,
+            len(self.plan.rates),
+            self.counted,
+            *(counter.period.end_ms for counter in self.plan.counters),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """How counters and rate scopes stand."""
+
+    script: ClassVar[str] = "peek"
+    expires: ClassVar[bool] = False
+
+    plan: CallPlan
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State and rings."""
+        return self.plan.keys
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As peek.lua lists them."""
+        return (len(self.plan.counters), *self.plan.counter_names, *self.plan.rate_limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The hold of a decision, open or closed within the last hour."""
+
+    script: ClassVar[str] = "hold"
+    expires: ClassVar[bool] = False
+
+    org_id: str
+    decision_id: str
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State."""
+        return state_keys(self.org_id)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As hold.lua lists them."""
+        return (self.decision_id,)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Expire holds that are due, at most `most`."""
+
+    script: ClassVar[str] = "sweep"
+    expires: ClassVar[bool] = False
+
+    org_id: str
+    most: int = 1000
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State."""
+        return state_keys(self.org_id)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As sweep.lua lists them."""
+        return (self.most,)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledCounter:
+    """A counter as it must stand after an install."""
+
+    name: str
+    spent_micros: int
+    held_micros: int
+    executions: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledHold:
+    """An open hold as it must stand after an install."""
+
+    decision_id: str
+    record: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Put an organization's state in place, worked out from the ledger, under a new epoch."""
+
+    script: ClassVar[str] = "install"
+    expires: ClassVar[bool] = False
+
+    org_id: str
+    cursor: tuple[int, int]
+    epoch: int
+    document_version: int
+    expired_holds: str
+    counters: Sequence[InstalledCounter] = ()
+    holds: Sequence[InstalledHold] = ()
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State."""
+        return state_keys(self.org_id)
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """As install.lua lists them."""
+        arguments: list[Argument] = [
+            *self.cursor, self.epoch, self.document_version, self.expired_holds, len(self.counters),
+        ]  # fmt: skip
+        for counter in self.counters:
+            arguments += [
+                counter.name, counter.spent_micros, counter.held_micros, counter.executions, counter.end_ms,
+            ]  # fmt: skip
+        for hold in self.holds:
+            arguments += [hold.decision_id, hold.record, hold.expires_ms]
+        return arguments
+
+
+def _with_idempotency(plan: CallPlan, idempotency: Idempotency | None) -> Sequence[str]:
+    if idempotency is None:
+        return plan.keys
+    return (*plan.keys, idempotency_key(plan.org_id, idempotency.key))

@@ -1,0 +1,119 @@
+"""What a governance service works with, however its callers wait: document, clock, limits, ledger."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from sqlalchemy import select
+
+from engine.admission.gate import GateClock, RedisGate
+from engine.admission.outage import OutageLimits
+from engine.background import Background
+from engine.decide import PreparedCheck, prepare
+from engine.document.live import LiveDocument
+from engine.document.store import live_document, live_version
+from engine.drain import LedgerDrain
+from engine.errors import DatabaseError, DocumentError, InvalidValue
+from engine.ledger.database import Database
+from engine.ledger.pending import PendingEvent, pending_check
+from engine.ledger.recorder import PendingRecorder
+from engine.ledger.spool import Spool
+from engine.ledger.tables import decisions
+from engine.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+REBUILD_TIMEOUT_SECONDS = 5.0
+"""How long a rebuild waits for one answer of Redis; nobody waits for the rebuild that long."""
+COLD_REST_SECONDS = 0.5
+"""So long after a caller has waited for a rebuild in vain, others do not wait."""
+
+
+class Core:
+    """Shared by the threads or tasks of one service. Nothing here waits longer than a quick lock."""
+
+    def __init__(
+        self, database: Database, clock: GateClock, rebuild_gate: RedisGate, live: LiveDocument, settings: Settings
+    ) -> None:
+        self.org_id = live.document.organization
+        self.database = database
+        self.clock = clock
+        self.settings = settings
+        self.hold_ms = settings.hold_seconds * 1000
+        self.limits = OutageLimits(settings.outage_rate_share)
+        self.background = Background()
+        self.recorder = PendingRecorder(database, Spool(settings.state_dir / "spool", self.org_id))
+        self.live = live
+        self.waits_for_rebuild_from = 0.0
+        self._live_until = time.monotonic() + settings.cache_ttl_seconds
+        self._rebuild_gate = rebuild_gate
+
+    @property
+    def document(self) -> LiveDocument:
+        """The document version in use. One older than `cache_ttl_seconds` is looked up again behind its back."""
+        if time.monotonic() > self._live_until:
+            self._live_until = time.monotonic() + self.settings.cache_ttl_seconds
+            self.reload()
+        return self.live
+
+    def prepare(self, request: Mapping[str, Any]) -> PreparedCheck:
+        """The pure part of a check, as of Redis' time."""
+        return prepare(self.document, self.clock.now_ms, request)
+
+    def check_org(self, org_id: str | None) -> None:
+        """Refuse another organization's name."""
+        if org_id is not None and org_id != self.org_id:
+            raise InvalidValue("org_id", f"this service governs {self.org_id!r}, not {org_id!r}")
+
+    def read(self, do: Callable[[Any], Any]) -> Future[Any]:
+        """Read from the ledger in a thread."""
+
+        def reading() -> Any:
+            with self.database.read() as connection:
+                return do(connection)
+
+        return self.background.run(reading)
+
+    def reload(self) -> Future[None]:
+        """Use the newest document version."""
+        return self.background.run_once("reload", self._reload)
+
+    def rebuild(self) -> Future[None]:
+        """See that the organization's state is in Redis."""
+        return self.background.run_once("rebuild", self._rebuild)
+
+    def decision_row(self, connection: Any, decision_id: str) -> Any | None:
+        """The decision as the ledger has it."""
+        return connection.execute(
+            select(decisions).where(decisions.c.decision_id == decision_id, decisions.c.org_id == self.org_id)
+        ).one_or_none()
+
+    def waiting_check(self, connection: Any, decision_id: str) -> dict[str, Any] | None:
+        """The decision as it waits to be folded in."""
+        return pending_check(connection, self.org_id, decision_id)
+
+    def pending(self, decision_id: str, kind: Any, payload: dict[str, Any]) -> PendingEvent:
+        """A fact that waits for Redis."""
+        return PendingEvent(self.org_id, decision_id, kind, payload)
+
+    def close(self) -> None:
+        """Write what waits, and let go."""
+        self.recorder.close()
+
+    def _reload(self) -> None:
+        try:
+            with self.database.read() as connection:
+                if live_version(connection, self.org_id) != self.live.version:
+                    self.live = live_document(connection, self.org_id)
+        except (DatabaseError, DocumentError) as problem:
+            logger.warning("keeping document version %d: %s", self.live.version, problem)
+
+    def _rebuild(self) -> None:
+        drain = LedgerDrain(self.database, self._rebuild_gate, self.org_id, lease_seconds=self.settings.lease_seconds)
+        if not drain.rebuild_if_free():
+            # The lease holder has been asked; look again soon.
+            time.sleep(0.02)

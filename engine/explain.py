@@ -1,0 +1,170 @@
+"""Take a decision apart: every test with input, limit and result, and what would make the call allowed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.money import format_usd
+from engine.policy.conditions import Applies, PolicyContext
+from engine.policy.policy import PolicyEffect
+
+if TYPE_CHECKING:
+    from engine.decision import CounterReading, Decision, RateReading
+    from engine.policy.engine import PolicyEngine, PolicyEvaluationResult
+
+_WINDOWS = ("minute", "hour", "day")
+_PERIODS = {"month": "monthly", "day": "daily"}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """The policies, what they looked at, and what they said."""
+
+    policies: PolicyEngine
+    context: PolicyContext
+    result: PolicyEvaluationResult
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One test of a decision. `input` is what the call would bring it to, `limit` what is allowed."""
+
+    name: str
+    input: str
+    limit: str
+    result: Literal["passed", "failed", "marked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Every test, and what would make the call allowed: all of it is needed, nothing when it was allowed."""
+
+    allowed: bool
+    message: str
+    tests: tuple[Test, ...]
+    would_be_allowed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  {test.result}: {test.name}: {test.input} of {test.limit}" for test in self.tests)]
+        if self.would_be_allowed:
+            lines.append("To be allowed: " + "; ".join(self.would_be_allowed))
+        return "\n".join(lines)
+
+
+def explain(decision: Decision) -> Explanation:
+    """Explain a decision by what it carries."""
+    tests = [
+        *_policy_tests(decision),
+        *(test for counter in decision.counters for test in _counter_tests(decision, counter)),
+        *(test for rate in decision.rates for test in _rate_tests(rate)),
+    ]
+    cures = () if decision.allowed else tuple(_cures(decision))
+    return Explanation(decision.allowed, decision.message, tuple(tests), cures)
+
+
+def _policy_tests(decision: Decision) -> Iterator[Test]:
+    view = decision.policy_view
+    if view is None:
+        return
+    context = view.context
+    asked = ", ".join(
+        f"{name}={value}"
+        for name, value in (("environment", context.environment), ("provider", context.provider))
+        if value is not None
+    )
+    passed = view.result.effect is PolicyEffect.ALLOW
+    yield Test("policies", asked or "nothing known", view.result.reason, "passed" if passed else "failed")
+
+
+def _counter_tests(decision: Decision, counter: CounterReading) -> Iterator[Test]:
+    reserve = decision.estimate.reserve_micros
+    name = f"{_PERIODS[counter.period]} budget '{counter.budget_id}' of {counter.scope!r}"
+    if counter.limit_micros is not None:
+        exceeded = counter.exceeds_cost(reserve)
+        yield Test(
+            name,
+            format_usd(counter.projected_micros(reserve)),
+            format_usd(counter.limit_micros),
+            _result(exceeded, counter.hard),
+        )
+    if counter.execution_limit is not None:
+        result = _result(counter.exceeds_executions, counter.hard)
+        yield Test(f"{name}, executions", str(counter.executions + 1), str(counter.execution_limit), result)
+
+
+def _rate_tests(rate: RateReading) -> Iterator[Test]:
+    for window, used, limit in zip(_WINDOWS, rate.used, rate.limits, strict=True):
+        if limit is not None:
+            name = f"rate limit '{rate.rate_limit_id}' of {rate.per} {rate.scope!r} per {window}"
+            yield Test(name, str(used + 1), str(limit), _result(used + 1 > limit, hard=True))
+
+
+def _result(exceeded: bool, hard: bool) -> Literal["passed", "failed", "marked"]:
+    if not exceeded:
+        return "passed"
+    return "failed" if hard else "marked"
+
+
+def _cures(decision: Decision) -> Iterator[str]:
+    if decision.policy_view is not None and decision.policy_view.result.effect is not PolicyEffect.ALLOW:
+        yield _policy_cure(decision.policy_view)
+    if decision.reason == "unknown_price":
+        yield "add a price for this provider and model to the price book, or give estimated_cost"
+    if decision.reason == "gate_unavailable":
+        yield "try again when Redis answers"
+    reserve = decision.estimate.reserve_micros
+    for counter in decision.counters:
+        period = _PERIODS[counter.period]
+        if counter.hard and counter.exceeds_cost(reserve):
+            missing = counter.projected_micros(reserve) - (counter.limit_micros or 0)
+            shown = format_usd(missing, exact=True)
+            yield f"raise {period} budget '{counter.budget_id}' of {counter.scope!r} by {shown}"
+        if counter.hard and counter.exceeds_executions:
+            missing = counter.executions + 1 - (counter.execution_limit or 0)
+            yield f"raise the {period} execution limit of budget '{counter.budget_id}' by {missing}"
+    yield from _rate_cures(decision)
+
+
+def _rate_cures(decision: Decision) -> Iterator[str]:
+    full = [
+        (rate, window)
+        for rate in decision.rates
+        for window, used, limit in zip(_WINDOWS, rate.used, rate.limits, strict=True)
+        if limit is not None and used + 1 > limit
+    ]
+    if not full:
+        return
+    if decision.rate_wait_seconds is not None:
+        yield f"wait {decision.rate_wait_seconds} s"
+    else:
+        rate, window = full[0]
+        yield f"raise rate limit '{rate.rate_limit_id}' per {window}, which allows no request at all"
+
+
+def _policy_cure(view: PolicyView) -> str:
+    """The denying policy, or what the nearest ALLOW would need."""
+    for policy_id in view.result.matched_policies:
+        policy = view.policies.policies[policy_id]
+        if policy.effect is PolicyEffect.DENY:
+            facts = " and ".join(map(condition_text, policy.conditions)) or "every call"
+            return f"policy '{policy_id}' denies {facts}: change the call or the policy"
+    nearest: tuple[int, str] | None = None
+    for policy in view.policies.policies.values():
+        if policy.effect is not PolicyEffect.ALLOW or not policy.enabled:
+            continue
+        missing = [c for c in policy.conditions if c.applies(view.context) is not Applies.YES]
+        needs = f"policy '{policy.policy_id}' needs {' and '.join(map(condition_text, missing))}"
+        if nearest is None or len(missing) < nearest[0]:
+            nearest = (len(missing), needs)
+    return "add an ALLOW policy: there is none" if nearest is None else nearest[1]
+
+
+def condition_text(condition: object) -> str:
+    """A condition in words: environment=production."""
+    for attribute, word in (("environments", "environment"), ("providers", "provider")):
+        values = getattr(condition, attribute, None)
+        if values:
+            return f"{word}={' or '.join(sorted(values))}"
+    return type(condition).__name__

@@ -1,0 +1,106 @@
+"""From a pending event to the question that folds it in, and what the answer means for its row. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.admission.plan import CallPlan, plan_counters
+from engine.admission.questions import Cancel, Fold, Idempotency, Settle
+from engine.admission.record import CheckRecord, HoldRecord
+from engine.decision import ReasonCode
+from engine.document.schema import GovernanceDocument
+from engine.ledger.recount import facts_of, pricing_of
+from engine.pricing.basis import Pricing
+
+_STATE_CODES = {"held": "H", "settled": "S", "expired": "X", "cancelled": "C", "denied": "D"}
+
+
+def check_payload(
+    record: CheckRecord,
+    body: str,
+    *,
+    reason: ReasonCode,
+    denied_by: int,
+    decided_ms: int,
+    expires_ms: int,
+    counted: str,
+    rated: str,
+    idempotency: Idempotency | None,
+) -> dict[str, Any]:
+    """A decision made while Redis was away, as its row keeps it."""
+    return {
+        "allowed": reason is ReasonCode.ALLOWED,
+        "reason": reason.value,
+        "denied_by": denied_by,
+        "decided_ms": decided_ms,
+        "expires_ms": expires_ms,
+        "reserve_micros": record.reserve_micros,
+        "pricing": Pricing(record.provider, record.model or None, record.complexity).to_text(),
+        "counted": counted,
+        "rated": rated,
+        "body": body,
+        "idempotency": None if idempotency is None else [idempotency.key, idempotency.request_hash],
+    }
+
+
+def fold_question(row: Any, known: Any | None, document: GovernanceDocument) -> Fold | Settle | Cancel:
+    """What to ask the gate for a row of `pending_events`; `known` is the decision as the ledger has it."""
+    payload = row.payload
+    if row.kind == "check":
+        return _fold_check(row.org_id, row.decision_id, payload)
+    record = "" if known is None else _record_of(known, document)
+    if row.kind == "cancel":
+        return Cancel(row.org_id, row.decision_id, record, waited=True)
+    return Settle(
+        row.org_id,
+        row.decision_id,
+        payload["actual_micros"],
+        payload["success"],
+        payload["body"],
+        record,
+        waited=True,
+    )
+
+
+def fold_outcome(question: Fold | Settle | Cancel, status: str, known: Any | None) -> str:
+    """What becomes of the row: nothing yet (empty), `in the ledger`, or why it cannot be folded in."""
+    if status in ("UNKNOWN", "CONFLICT"):
+        return {
+            "UNKNOWN": "no allowed decision has this id",
+            "CONFLICT": "it contradicts what was settled or cancelled before",
+        }[status]
+    if status == "SAME":
+        # The event that closed it may still be on its way to SQL.
+        wanted = {"settle": ("settled",), "cancel": ("cancelled",)}.get(question.script)
+        in_ledger = known is not None and (wanted is None or known.state in wanted)
+        return "in the ledger" if in_ledger else ""
+    if status == "UNDONE":
+        # The gate had decided after all; its own event is in the ledger, and the cancel follows.
+        return "in the ledger"
+    return ""
+
+
+def _fold_check(org_id: str, decision_id: str, payload: dict[str, Any]) -> Fold:
+    record = CheckRecord.from_json(payload["body"])
+    plan = CallPlan(org_id, record.counters, record.rates)
+    hold = HoldRecord("H", record.reserve_micros, 0, Pricing.from_text(payload["pricing"]), plan.counter_names)
+    return Fold(
+        plan=plan,
+        decision_id=decision_id,
+        allowed=payload["allowed"],
+        decided_ms=payload["decided_ms"],
+        expires_ms=payload["expires_ms"],
+        reason=payload["reason"],
+        denied_by=payload["denied_by"],
+        body=payload["body"],
+        record=hold.to_text(),
+        counted=payload["counted"],
+        rated=payload["rated"],
+        idempotency=Idempotency(*payload["idempotency"]) if payload["idempotency"] else None,
+    )
+
+
+def _record_of(row: Any, document: GovernanceDocument) -> str:
+    state = _STATE_CODES[row.state]
+    names = tuple(counter.name for counter in plan_counters(document, facts_of(row), row.at))
+    return HoldRecord(state, row.reserve_micros, row.spent_micros, pricing_of(row), names).to_text()

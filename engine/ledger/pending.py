@@ -1,0 +1,101 @@
+"""Rows of `pending_events`: what Redis could not take at its time, waiting to be folded in by the ledger writer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, and_, delete, or_, select, update
+
+from engine.clock import utc_now
+from engine.ledger.tables import pending_events
+from engine.ledger.upsert import insert_or
+
+Kind = Literal["check", "settle", "cancel"]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEvent:
+    """One fact about one decision; a decision has at most one of each kind."""
+
+    org_id: str
+    decision_id: str
+    kind: Kind
+    payload: dict[str, Any]
+    created_at: datetime = field(default_factory=utc_now)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells it from every other."""
+        return self.decision_id, self.kind
+
+
+def keep_pending(connection: Connection, events: Sequence[PendingEvent]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Insert `events`; returns the payload now kept for each, an earlier one's where there was one."""
+    connection.execute(
+        insert_or(connection, pending_events).on_conflict_do_nothing(), [asdict(event) for event in events]
+    )
+    kept = connection.execute(
+        select(pending_events.c.decision_id, pending_events.c.kind, pending_events.c.payload).where(
+            _is_one_of(event.identity for event in events)
+        )
+    )
+    return {(row.decision_id, row.kind): row.payload for row in kept}
+
+
+def withdraw_check(connection: Connection, denied: PendingEvent) -> None:
+    """A decision kept as allowed was answered as a denial after all: keep that, or cancel it if it is folded in."""
+    changed = connection.execute(
+        update(pending_events)
+        .where(pending_events.c.decision_id == denied.decision_id, pending_events.c.kind == "check")
+        .values(payload=denied.payload)
+    )
+    if changed.rowcount == 0:
+        keep_pending(connection, [PendingEvent(denied.org_id, denied.decision_id, "cancel", {})])
+
+
+def pending_check(connection: Connection, org_id: str, decision_id: str) -> dict[str, Any] | None:
+    """The payload of a decision that waits to be folded in."""
+    payload: dict[str, Any] | None = connection.execute(
+        select(pending_events.c.payload).where(
+            pending_events.c.org_id == org_id,
+            pending_events.c.decision_id == decision_id,
+            pending_events.c.kind == "check",
+        )
+    ).scalar_one_or_none()
+    return payload
+
+
+def waiting_events(connection: Connection, org_id: str, most: int) -> list[Any]:
+    """Rows to fold in, oldest first."""
+    return list(
+        connection.execute(
+            select(pending_events)
+            .where(pending_events.c.org_id == org_id, pending_events.c.problem.is_(None))
+            .order_by(pending_events.c.pending_id)
+            .limit(most)
+        ).all()
+    )
+
+
+def forget_pending(connection: Connection, identities: Iterable[tuple[str, str]]) -> None:
+    """Delete rows that are in the ledger now."""
+    wanted = list(identities)
+    if wanted:
+        connection.execute(delete(pending_events).where(_is_one_of(wanted)))
+
+
+def refuse_pending(connection: Connection, pending_id: int, problem: str) -> None:
+    """Keep a row that cannot be folded in, with the reason, and pass it over from now on."""
+    connection.execute(update(pending_events).where(pending_events.c.pending_id == pending_id).values(problem=problem))
+
+
+def _is_one_of(identities: Iterable[tuple[str, str]]) -> Any:
+    return or_(
+        *(
+            and_(pending_events.c.decision_id == decision_id, pending_events.c.kind == kind)
+            for decision_id, kind in identities
+        )
+    )

@@ -1,0 +1,185 @@
+"""Keep pending events in SQL without letting a slow or dead database hold up the caller.
+
+One thread writes; callers wait for it as long as they like. Events that come while it writes go together in the next
+transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.admission.breaker import Breaker
+from engine.errors import BursarError, DatabaseError
+from engine.ledger.database import Database
+from engine.ledger.pending import PendingEvent, keep_pending, withdraw_check
+from engine.ledger.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+MOST_LEFT = 10_000
+"""Events that wait in memory for the database to come back; further ones are counted and let go."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """An event on its way to SQL. `kept` becomes the payload in SQL: its own, or an earlier one's."""
+
+    event: PendingEvent
+    kept: Future[dict[str, Any]] = field(default_factory=Future)
+    denial: PendingEvent | None = None
+    left: bool = False
+    written: PendingEvent | None = None
+
+
+class PendingRecorder:
+    """Writes pending events. Safe to share between threads; `close` when done.
+
+    1. Take what waits, write it in one transaction, and say so to those who wait for it.
+    2. An entry withdrawn meanwhile is corrected in the next transaction.
+    3. When the database is away, callers are told at once while the breaker is open; entries that nobody waits for
+       (`leave`) and the spool are tried again every second.
+    """
+
+    def __init__(self, database: Database, spool: Spool, *, breaker: Breaker | None = None) -> None:
+        self.spool = spool
+        self.breaker = breaker or Breaker(failures=1, rest_seconds=RETRY_SECONDS)
+        self.lost = 0
+        self._database = database
+        self._wake = threading.Condition()
+        self._queue: deque[Entry] = deque()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def record(self, event: PendingEvent) -> Entry:
+        """Keep an event; wait for the entry's `kept`. It fails with `DatabaseError` when the database is away."""
+        entry = Entry(event)
+        if not self.breaker.may_try():
+            entry.kept.set_exception(DatabaseError("the ledger database has not answered lately"))
+            return entry
+        self._put(entry)
+        return entry
+
+    def leave(self, event: PendingEvent) -> None:
+        """Keep an event some time; nobody waits."""
+        self._put(Entry(event, left=True))
+
+    def withdraw(self, entry: Entry, denial: PendingEvent) -> None:
+        """The caller waits no longer and answers no: whatever becomes of the entry, `denial` is what must be kept."""
+        with self._wake:
+            entry.denial = denial
+            entry.left = True
+            # Not in the queue: it failed already, or it is being written now and is corrected after that.
+            if entry.kept.done():
+                self._queue.append(Entry(denial, left=True) if entry.kept.exception() else entry)
+            self._start()
+            self._wake.notify()
+
+    def abandon(self, entry: Entry) -> None:
+        """The caller waits no longer and has kept the event elsewhere; a second copy does no harm."""
+        with self._wake:
+            if entry in self._queue:
+                self._queue.remove(entry)
+
+    def recover(self) -> None:
+        """Look at what processes before this one left in the spool."""
+        with self._wake:
+            self._start()
+
+    def close(self) -> None:
+        """Write what is left, if the database is there, and end."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout=5)
+        self.spool.close()
+
+    def _put(self, entry: Entry) -> None:
+        with self._wake:
+            if entry.left and len(self._queue) >= MOST_LEFT:
+                self.lost += 1
+                return
+            self._queue.append(entry)
+            self._start()
+            self._wake.notify()
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="pending-recorder", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._queue and not self._closing and not self.spool.waits:
+                    if not self._wake.wait(timeout=30):
+                        self._thread = None
+                        return
+                batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+                closing = self._closing
+            done = self._write(batch)
+            if closing and (not done or not self._queue):
+                return
+            if not done:
+                with self._wake:
+                    self._wake.wait(timeout=RETRY_SECONDS)
+
+    def _write(self, batch: Sequence[Entry]) -> bool:
+        try:
+            kept = self._commit(batch)
+        except BursarError as problem:
+            self.breaker.failed()
+            self._failed(batch, problem)
+            return False
+        except Exception as problem:
+            self.breaker.failed()
+            self._failed(batch, DatabaseError(f"pending events cannot be kept: {problem}"))
+            logger.exception("pending events cannot be kept")
+            return False
+        self.breaker.succeeded()
+        with self._wake:
+            for entry in batch:
+                if not entry.kept.done():
+                    entry.kept.set_result(kept.get(entry.event.identity, entry.event.payload))
+                    if entry.denial is not None and entry.written is not entry.denial:
+                        self._queue.append(entry)
+        return True
+
+    def _commit(self, batch: Sequence[Entry]) -> dict[tuple[str, str], dict[str, Any]]:
+        spooled = self.spool.take() if self.spool.waits else []
+        kept: dict[tuple[str, str], dict[str, Any]] = {}
+        fresh = []
+        for entry in batch:
+            if not entry.kept.done():
+                entry.written = entry.denial or entry.event
+                fresh.append(entry.written)
+        with self._database.write() as connection:
+            for start in range(0, len(spooled), BATCH):
+                keep_pending(connection, spooled[start : start + BATCH])
+            if fresh:
+                kept = keep_pending(connection, fresh)
+            for entry in batch:
+                if entry.kept.done() and entry.denial is not None:
+                    withdraw_check(connection, entry.denial)
+        self.spool.forget()
+        return kept
+
+    def _failed(self, batch: Sequence[Entry], problem: BursarError) -> None:
+        with self._wake:
+            for entry in reversed(batch):
+                waited_for = not entry.left
+                if waited_for and not entry.kept.done():
+                    entry.kept.set_exception(problem)
+                elif not waited_for and not entry.kept.done() and entry.denial is not None:
+                    self._queue.appendleft(Entry(entry.denial, left=True))
+                elif not waited_for:
+                    self._queue.appendleft(entry)
