@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy import select
-
-from engine.admission.gate import GateClock, RedisGate
+from engine.admission.gate import GateBase, RedisGate
 from engine.admission.outage import OutageLimits
 from engine.background import Background
 from engine.decide import PreparedCheck, prepare
@@ -19,10 +17,9 @@ from engine.document.store import live_document, live_version
 from engine.drain import LedgerDrain
 from engine.errors import DatabaseError, DocumentError, InvalidValue
 from engine.ledger.database import Database
-from engine.ledger.pending import PendingEvent, pending_check
+from engine.ledger.pending import PendingEvent, find_decision
 from engine.ledger.recorder import PendingRecorder
 from engine.ledger.spool import Spool
-from engine.ledger.tables import decisions
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,17 +28,20 @@ REBUILD_TIMEOUT_SECONDS = 5.0
 """How long a rebuild waits for one answer of Redis; nobody waits for the rebuild that long."""
 COLD_REST_SECONDS = 0.5
 """So long after a caller has waited for a rebuild in vain, others do not wait."""
+COMPARISON_REST_SECONDS = 0.02
+"""So long after a comparison of Redis with the ledger the next one starts."""
 
 
 class Core:
     """Shared by the threads or tasks of one service. Nothing here waits longer than a quick lock."""
 
     def __init__(
-        self, database: Database, clock: GateClock, rebuild_gate: RedisGate, live: LiveDocument, settings: Settings
+        self, database: Database, gate: GateBase, rebuild_gate: RedisGate, live: LiveDocument, settings: Settings
     ) -> None:
         self.org_id = live.document.organization
         self.database = database
-        self.clock = clock
+        self.gate = gate
+        self.clock = gate.clock
         self.settings = settings
         self.hold_ms = settings.hold_seconds * 1000
         self.limits = OutageLimits(settings.outage_rate_share)
@@ -51,6 +51,9 @@ class Core:
         self.waits_for_rebuild_from = 0.0
         self._live_until = time.monotonic() + settings.cache_ttl_seconds
         self._rebuild_gate = rebuild_gate
+        self._trusted_breaks = 0
+        self._run_id = ""
+        self._compare_from = 0.0
 
     @property
     def document(self) -> LiveDocument:
@@ -69,15 +72,6 @@ class Core:
         if org_id is not None and org_id != self.org_id:
             raise InvalidValue("org_id", f"this service governs {self.org_id!r}, not {org_id!r}")
 
-    def read(self, do: Callable[[Any], Any]) -> Future[Any]:
-        """Read from the ledger in a thread."""
-
-        def reading() -> Any:
-            with self.database.read() as connection:
-                return do(connection)
-
-        return self.background.run(reading)
-
     def reload(self) -> Future[None]:
         """Use the newest document version."""
         return self.background.run_once("reload", self._reload)
@@ -86,15 +80,23 @@ class Core:
         """See that the organization's state is in Redis."""
         return self.background.run_once("rebuild", self._rebuild)
 
-    def decision_row(self, connection: Any, decision_id: str) -> Any | None:
-        """The decision as the ledger has it."""
-        return connection.execute(
-            select(decisions).where(decisions.c.decision_id == decision_id, decisions.c.org_id == self.org_id)
-        ).one_or_none()
+    @property
+    def distrusts(self) -> bool:
+        """Whether a connection to Redis was lost since its state was last compared with the ledger."""
+        return self.gate.breaks != self._trusted_breaks
 
-    def waiting_check(self, connection: Any, decision_id: str) -> dict[str, Any] | None:
-        """The decision as it waits to be folded in."""
-        return pending_check(connection, self.org_id, decision_id)
+    def verify(self) -> Future[None]:
+        """Compare Redis' state with the ledger, if it is another run of the server: it may have come back older."""
+        return self.background.run_once("verify", self._verify)
+
+    def find_decision(self, decision_id: str) -> Future[tuple[Any | None, dict[str, Any] | None]]:
+        """The decision as the ledger has it, and as it waits to be folded in."""
+
+        def find() -> tuple[Any | None, dict[str, Any] | None]:
+            with self.database.read() as connection:
+                return find_decision(connection, self.org_id, decision_id)
+
+        return self.background.run(find)
 
     def pending(self, decision_id: str, kind: Any, payload: dict[str, Any]) -> PendingEvent:
         """A fact that waits for Redis."""
@@ -112,8 +114,25 @@ class Core:
         except (DatabaseError, DocumentError) as problem:
             logger.warning("keeping document version %d: %s", self.live.version, problem)
 
-    def _rebuild(self) -> None:
-        drain = LedgerDrain(self.database, self._rebuild_gate, self.org_id, lease_seconds=self.settings.lease_seconds)
-        if not drain.rebuild_if_free():
+    def _verify(self) -> None:
+        time.sleep(max(0.0, self._compare_from - time.monotonic()))
+        self._compare_from = time.monotonic() + COMPARISON_REST_SECONDS
+        breaks = self.gate.breaks
+        run_id = self._rebuild_gate.run_id()
+        if run_id != self._run_id and not self._drain().rebuild_if_free():
             # The lease holder has been asked; look again soon.
             time.sleep(0.02)
+            return
+        self._run_id = run_id
+        self._trusted_breaks = breaks
+        self.gate.breaker.succeeded()
+
+    def _rebuild(self) -> None:
+        if not self._drain().rebuild_if_free():
+            # The lease holder has been asked; look again soon.
+            time.sleep(0.02)
+            return
+        self._run_id = self._rebuild_gate.run_id()
+
+    def _drain(self) -> LedgerDrain:
+        return LedgerDrain(self.database, self._rebuild_gate, self.org_id, lease_seconds=self.settings.lease_seconds)

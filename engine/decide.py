@@ -9,12 +9,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from engine.admission.answers import CheckAnswer, check_message
+from engine.admission.answers import CheckAnswer
 from engine.admission.plan import CallPlan
 from engine.admission.questions import Check, Idempotency, Reply
 from engine.admission.record import CheckRecord
-from engine.clock import from_ms
-from engine.decision import BudgetMarks, Decision, Estimate, ReasonCode
+from engine.decision import Decision, Estimate, ReasonCode
 from engine.document.live import LiveDocument
 from engine.explain import PolicyView
 from engine.policy.engine import PolicyVerdict
@@ -115,28 +114,14 @@ def question_for(
 
 def conclude(prepared: PreparedCheck, decision_id: str, answer: CheckAnswer, gate_us: int) -> Decision:
     """Turn the gate's answer into the decision that the caller gets."""
-    record = prepared.record
     return Decision(
         id=decision_id,
         org_id=prepared.org_id,
-        agent_id=record.agent_id,
-        allowed=answer.allowed,
-        reason=answer.reason,
-        message=check_message(answer, record.reserve_micros, record.denial),
-        at=from_ms(answer.now_ms),
         estimate=prepared.estimate,
         pricing=prepared.pricing,
-        matched_policies=record.matched_policies,
-        counters=answer.counters,
-        rates=answer.rates,
-        retry_after_seconds=answer.retry_after_seconds,
-        expires_at=from_ms(answer.expires_ms) if answer.allowed else None,
-        document_version=record.document_version,
-        prepare_us=record.prepare_us,
+        answer=answer,
+        record=prepared.record,
         gate_us=gate_us,
-        marks=BudgetMarks.of(answer.counters, record.reserve_micros),
-        outage=record.outage,
-        rate_wait_ms=answer.wait_ms,
         policy_view=prepared.policy_view,
     )
 
@@ -144,7 +129,7 @@ def conclude(prepared: PreparedCheck, decision_id: str, answer: CheckAnswer, gat
 def repeated(prepared: PreparedCheck, reply: Reply, gate_us: int) -> Decision:
     """The decision that was made before under the same idempotency key."""
     _, now_ms, decision_id, decided_ms, expires_ms = reply.raw
-    answer = CheckAnswer(ReasonCode.ALLOWED, 0, int(decided_ms), (), (), 0, int(expires_ms))
+    answer = CheckAnswer(ReasonCode.ALLOWED, 0, int(decided_ms), expires_ms=int(expires_ms))
     del now_ms
     return replace(conclude(prepared, decision_id, answer, gate_us), repeated=True)
 
@@ -157,7 +142,7 @@ def in_outage(prepared: PreparedCheck, *, outage: str, denial: str = "") -> Prep
 
 def unavailable_answer(at_ms: int) -> CheckAnswer:
     """The answer when nobody can decide: no."""
-    return CheckAnswer(ReasonCode.GATE_UNAVAILABLE, 0, at_ms, (), (), 0, 0)
+    return CheckAnswer(ReasonCode.GATE_UNAVAILABLE, 0, at_ms)
 
 
 def unavailable_message(problem: str) -> str:

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from engine.clock import from_ms
 from engine.pricing.basis import Pricing
 
 if TYPE_CHECKING:
+    from engine.admission.answers import CheckAnswer
+    from engine.admission.record import CheckRecord
     from engine.explain import Explanation, PolicyView
 
 Outcome = Literal["allowed", "denied"]
@@ -172,36 +176,97 @@ class Estimate:
         return self.reserve_micros - self.estimate_micros
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False)
 class Decision:
-    """The answer to one `check`. `message` is a sentence a person can act on.
+    """The answer to one `check`.
 
-    `outage` says why the gate did not decide, empty when it did; `repeated` that the idempotency key was allowed before
-    and this is that decision again, without readings. `prepare_us` and `gate_us` are the microseconds of each stage.
+    `answer` and `record` are what the gate said and was asked; most callers want the properties made of them.
+    `repeated`: the idempotency key was allowed before and this is that decision again, without readings. `gate_us` is
+    how long the gate took, in microseconds, `prepare_us` everything before it.
     """
 
     id: str
     org_id: str
-    agent_id: str
-    allowed: bool
-    reason: ReasonCode
-    message: str
-    at: datetime
     estimate: Estimate
     pricing: Pricing
-    matched_policies: tuple[str, ...]
-    counters: tuple[CounterReading, ...]
-    rates: tuple[RateReading, ...]
-    retry_after_seconds: int | None
-    expires_at: datetime | None
-    document_version: int
-    prepare_us: int
+    answer: CheckAnswer
+    record: CheckRecord
     gate_us: int
-    marks: BudgetMarks = BudgetMarks()
-    outage: str = ""
     repeated: bool = False
-    rate_wait_ms: int = 0
-    policy_view: PolicyView | None = field(default=None, repr=False, compare=False)
+    policy_view: PolicyView | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Decision({self.id}, allowed={self.allowed}, reason={self.reason.value}, message={self.message!r})"
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may happen."""
+        return self.answer.allowed
+
+    @property
+    def reason(self) -> ReasonCode:
+        """Why, as a code."""
+        return self.answer.reason
+
+    @cached_property
+    def message(self) -> str:
+        """Why, as a sentence a person can act on."""
+        return self.answer.message(self.record.reserve_micros, self.record.denial)
+
+    @property
+    def agent_id(self) -> str:
+        """The agent that would be called."""
+        return self.record.agent_id
+
+    @property
+    def at(self) -> datetime:
+        """When it was decided, by Redis' clock."""
+        return from_ms(self.answer.now_ms)
+
+    @property
+    def matched_policies(self) -> tuple[str, ...]:
+        """Ids of the policies that applied, in order."""
+        return self.record.matched_policies
+
+    @property
+    def counters(self) -> tuple[CounterReading, ...]:
+        """Every budget counter that was tested."""
+        return self.answer.counters
+
+    @property
+    def rates(self) -> tuple[RateReading, ...]:
+        """Every rate scope that was tested."""
+        return self.answer.rates
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """Whole seconds after which only time stands between the caller and a yes; `None` when waiting is no cure."""
+        return self.answer.retry_after_seconds
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the hold expires unless it is settled; `None` when there is none."""
+        return from_ms(self.answer.expires_ms) if self.allowed else None
+
+    @property
+    def document_version(self) -> int:
+        """The version of the governance document that decided."""
+        return self.record.document_version
+
+    @property
+    def prepare_us(self) -> int:
+        """Microseconds for facts, policies, price and plan."""
+        return self.record.prepare_us
+
+    @property
+    def outage(self) -> str:
+        """Why the gate did not decide; empty when it did."""
+        return self.record.outage
+
+    @cached_property
+    def marks(self) -> BudgetMarks:
+        """What budgets say of the call beyond yes and no."""
+        return BudgetMarks.of(self.counters, self.record.reserve_micros)
 
     @property
     def http_status(self) -> int:
@@ -231,7 +296,7 @@ class Decision:
     @property
     def rate_wait_seconds(self) -> int | None:
         """Whole seconds until every full rate window has room, whatever else stands in the way; `None` for never."""
-        return None if self.rate_wait_ms < 0 else -(-self.rate_wait_ms // 1000)
+        return None if self.answer.wait_ms < 0 else -(-self.answer.wait_ms // 1000)
 
     @property
     def price_book_version(self) -> str:

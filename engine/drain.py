@@ -145,7 +145,8 @@ class LedgerDrain:
 
     def _rebuild_if_needed(self) -> None:
         # Whoever asked may have been overtaken: every needless rebuild would make others wait, who then ask again.
-        if self._gate.installed(self.org_id) != self._wanted():
+        cursor, _ = self._position()
+        if self._is_behind(cursor) or self._gate.installed(self.org_id) != self._wanted():
             self.rebuild()
         else:
             with self._database.write() as connection:

@@ -108,9 +108,14 @@ def check_many(core: Core, requests: Sequence[Request]) -> Flow[list[Decision]]:
         prepared = core.prepare(request.facts)
         asked.append((request, prepared, new_decision_id(), _idempotency(request)))
     started = time.perf_counter_ns()
-    replies = yield AskMany(
-        [question_for(prepared, decision_id, core.hold_ms, key) for _, prepared, decision_id, key in asked]
-    )
+    try:
+        if core.distrusts:
+            yield from _trust_again(core)
+        replies = yield AskMany(
+            [question_for(prepared, decision_id, core.hold_ms, key) for _, prepared, decision_id, key in asked]
+        )
+    except GateUnavailable as problem:
+        replies = [problem for _ in asked]
     made: list[Decision] = []
     for (request, prepared, decision_id, idempotency), reply in zip(asked, replies, strict=True):
         if isinstance(reply, GateUnavailable):
@@ -215,6 +220,8 @@ def _ask_check(
 
 def _decided(core: Core, question: Callable[[], Question], again: Callable[[], None] = lambda: None) -> Flow[Reply]:
     """Ask until the gate decides: it may want its state installed, or the question put anew (`again`)."""
+    if core.distrusts:
+        yield from _trust_again(core)
     reply: Reply = yield Ask(question())
     if reply.status not in ("STALE", "WRONG_PERIOD", "COLD", "LATE"):
         return reply
@@ -235,6 +242,23 @@ def _decided(core: Core, question: Callable[[], Question], again: Callable[[], N
         reply = yield Ask(question())
         if reply.status not in ("STALE", "WRONG_PERIOD", "COLD", "LATE"):
             return reply
+
+
+def _trust_again(core: Core) -> Flow[None]:
+    """After a lost connection: a server that came back with an older state must not decide.
+
+    Takes no longer than asking would. Behind an open breaker nobody waits; the comparison closes it again.
+    """
+    deadline = time.monotonic() + core.gate.timeout_seconds
+    while core.distrusts:
+        comparison = core.verify()
+        left = deadline - time.monotonic()
+        if core.gate.breaker.is_open:
+            raise GateUnavailable("Redis has not answered lately")
+        if left <= 0:
+            core.gate.breaker.failed()
+            raise GateUnavailable("Redis' state could not be compared with the ledger in time")
+        yield from _wait(comparison, left)
 
 
 def _wait_for_rebuild(core: Core, deadline: float) -> Flow[None]:
@@ -261,7 +285,7 @@ def _concluded(core: Core, prepared: PreparedCheck, decision_id: str, reply: Rep
     if reply.status == "REPEATED":
         return repeated(prepared, reply, gate_us)
     answer = read_check(reply.raw, prepared.plan.counters, prepared.plan.rates)
-    core.limits.note(prepared.plan, answer)
+    core.limits.note(prepared.plan, answer, prepared.estimate.reserve_micros)
     return conclude(prepared, decision_id, answer, gate_us)
 
 
@@ -286,7 +310,7 @@ def _decide_alone(
     reserve = prepared.estimate.reserve_micros
     if prepared.denied is not None:
         prepared = in_outage(prepared, outage=str(problem))
-        answer = CheckAnswer(prepared.denied or ReasonCode.POLICY_DENY, 0, now_ms, (), (), 0, 0)
+        answer = CheckAnswer(prepared.denied or ReasonCode.POLICY_DENY, 0, now_ms)
     elif isinstance(problem, PoolExhausted):
         prepared = in_outage(prepared, outage=str(problem), denial=unavailable_message(str(problem)))
         answer = unavailable_answer(now_ms)
@@ -309,7 +333,7 @@ def _decide_alone(
         if kept["idempotency"] != [idempotency.key, idempotency.request_hash]:
             raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
         reason = ReasonCode(kept["reason"])
-        earlier = CheckAnswer(reason, 0, kept["decided_ms"], (), (), 0, kept["expires_ms"])
+        earlier = CheckAnswer(reason, 0, kept["decided_ms"], expires_ms=kept["expires_ms"])
         return conclude(prepared, decision_id, earlier, gate_us)
     return conclude(prepared, decision_id, answer, gate_us)
 
@@ -354,8 +378,8 @@ def _pending_check(
         denied_by=answer.denied_by,
         decided_ms=answer.now_ms,
         expires_ms=answer.expires_ms,
-        counted=" ".join(f"{c.spent_micros}:{c.held_micros}:{c.executions}" for c in answer.counters),
-        rated=" ".join(":".join(map(str, rate.used)) for rate in answer.rates),
+        counted=answer.counted,
+        rated=answer.rated,
         idempotency=idempotency,
     )
     return core.pending(decision_id, "check", payload)
@@ -395,12 +419,8 @@ def _settle_forgotten(core: Core, decision_id: str, payload: Mapping[str, Any]) 
 
 def _look_up(core: Core, decision_id: str) -> Flow[tuple[Any, Any]]:
     """The decision as the ledger has it, and as it waits to be folded in."""
-
-    def read(connection: Any) -> tuple[Any, Any]:
-        return core.decision_row(connection, decision_id), core.waiting_check(connection, decision_id)
-
     try:
-        found: tuple[Any, Any] = yield Await(core.read(read), core.settings.rebuild_patience_seconds)
+        found: tuple[Any, Any] = yield Await(core.find_decision(decision_id), core.settings.rebuild_patience_seconds)
         return found
     except NotInTime:
         raise DatabaseError("the ledger database did not answer in time; try again") from None

@@ -12,17 +12,14 @@ from typing import Any, Self, TypeVar
 
 from engine import flows
 from engine.admission.breaker import Breaker
-from engine.admission.connect import open_gate
 from engine.admission.gate import RedisGate
 from engine.core import REBUILD_TIMEOUT_SECONDS, Core
 from engine.decision import Decision, Denied
 from engine.document.live import LiveDocument
-from engine.document.load import read_document
-from engine.document.store import publish_document
 from engine.errors import BursarError, GateUnavailable
 from engine.ledger.database import Database
-from engine.ledger.migrate import migrate
 from engine.money import Micros
+from engine.opening import FIRST_REBUILD_SECONDS, open_parts
 from engine.policy.conditions import PolicyContext
 from engine.policy.engine import PolicyEvaluationResult
 from engine.request import Request, read_requests
@@ -39,8 +36,6 @@ from engine.status import (
 )
 
 T = TypeVar("T")
-FIRST_REBUILD_SECONDS = 30.0
-"""How long opening a service waits for its organization's state to be in Redis."""
 
 
 class GovernanceService:
@@ -63,7 +58,7 @@ class GovernanceService:
         self._owned = owned or contextlib.ExitStack()
         rebuild_gate = gate.sibling(timeout_seconds=REBUILD_TIMEOUT_SECONDS, max_connections=2)
         self._owned.callback(rebuild_gate.close)
-        self._core = Core(database, gate.clock, rebuild_gate, live, settings)
+        self._core = Core(database, gate, rebuild_gate, live, settings)
         self._owned.callback(self._core.close)
 
     @classmethod
@@ -74,14 +69,16 @@ class GovernanceService:
         directory and ended with this service. A Redis that does not answer yet is no error: calls then go the outage
         way until it does. Raises `DocumentError`, `DatabaseError`, or `InvalidValue` for a setting.
         """
-        document = read_document(path)
         settings = settings or read_settings()
         with contextlib.ExitStack() as opened:
-            database = Database.of(settings)
-            opened.callback(database.close)
-            migrate(database)
-            gate = opened.enter_context(open_gate(settings, breaker=Breaker()))
-            live = publish_document(database, document, author="from_document", reason=f"read from {path}")
+            database, url, live = open_parts(opened, path, settings)
+            gate = RedisGate(
+                url,
+                timeout_seconds=settings.redis_timeout_seconds,
+                max_connections=settings.redis_max_connections,
+                breaker=Breaker(),
+            )
+            opened.callback(gate.close)
             service = cls(database, gate, live, settings, opened.pop_all())
         service.warm_up()
         return service

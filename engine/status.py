@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
-from engine.admission.answers import CheckAnswer, check_message, read_counter, read_rate
+from engine.admission.answers import CheckAnswer
 from engine.admission.plan import CallPlan
 from engine.admission.questions import Reply
 from engine.clock import from_ms
@@ -25,25 +26,37 @@ _COST_REASONS = {"month": ReasonCode.BUDGET_MONTHLY_COST, "day": ReasonCode.BUDG
 _EXECUTION_REASONS = {"month": ReasonCode.BUDGET_MONTHLY_EXECUTIONS, "day": ReasonCode.BUDGET_DAILY_EXECUTIONS}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
     """Counters and rate scopes as they stand; `waits_ms` until each scope has room, -1 for never."""
 
     at: datetime
-    counters: tuple[CounterReading, ...]
-    rates: tuple[RateReading, ...]
+    plan: CallPlan
+    counted: str
+    rated: str
     waits_ms: tuple[int, ...]
 
     @classmethod
     def of(cls, plan: CallPlan, reply: Reply) -> Standing:
         """Type the answer of `peek.lua`."""
         _, now_ms, counted, rated, waits = reply.raw
-        return cls(
-            from_ms(int(now_ms)),
-            tuple(map(read_counter, plan.counters, counted.split())),
-            tuple(map(read_rate, plan.rates, rated.split())),
-            tuple(map(int, waits.split())),
+        return cls(from_ms(int(now_ms)), plan, counted, rated, tuple(map(int, waits.split())))
+
+    def answer(self, reason: ReasonCode = ReasonCode.ALLOWED, denied_by: int = 0, wait_ms: int = 0) -> CheckAnswer:
+        """What the gate would answer to a check for this reason."""
+        return CheckAnswer(
+            reason, denied_by, 0, wait_ms, 0, self.counted, self.rated, self.plan.counters, self.plan.rates
         )
+
+    @cached_property
+    def counters(self) -> tuple[CounterReading, ...]:
+        """Every budget counter."""
+        return self.answer().counters
+
+    @cached_property
+    def rates(self) -> tuple[RateReading, ...]:
+        """Every rate scope."""
+        return self.answer().rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,7 @@ def budget_result(standing: Standing, reserve_micros: int) -> BudgetCheckResult:
     message = ""
     if failing:
         reason, index = failing[0]
-        message = check_message(_answer(standing, reason, index), reserve_micros, "")
+        message = standing.answer(reason, index).message(reserve_micros, "")
     return BudgetCheckResult(
         allowed=not failing,
         reason=message,
@@ -111,10 +124,10 @@ def rate_result(standing: Standing) -> RateLimitCheckResult:
         for window, used, limit in zip(range(3), rate.used, rate.limits, strict=True):
             if limit is not None and used + 1 > limit:
                 wait = -1 if -1 in standing.waits_ms else max(standing.waits_ms)
-                answer = _answer(standing, _RATE_REASONS[window], index, wait)
+                answer = standing.answer(_RATE_REASONS[window], index, wait)
                 return RateLimitCheckResult(
                     allowed=False,
-                    reason=check_message(answer, 0, ""),
+                    reason=answer.message(0, ""),
                     limit_exceeded=f"per_{WINDOWS[window]}",
                     remaining=dict(zip(WINDOWS, rate.remaining, strict=True)),
                     current_usage=dict(zip(WINDOWS, rate.used, strict=True)),
@@ -204,7 +217,3 @@ def _executions(counters: Sequence[CounterReading]) -> dict[str, int | None]:
         if counter is not None:
             left.append(max(0, (counter.execution_limit or 0) - counter.executions))
     return {**shown, "remaining_executions": min(left, default=None)}
-
-
-def _answer(standing: Standing, reason: ReasonCode, index: int, wait_ms: int = 0) -> CheckAnswer:
-    return CheckAnswer(reason, index, 0, standing.counters, standing.rates, wait_ms, 0)

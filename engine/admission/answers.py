@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from engine.admission.plan import PlannedCounter, PlannedRate
@@ -15,20 +16,40 @@ _WINDOWS = {
     ReasonCode.RATE_PER_HOUR: (1, "hour"),
     ReasonCode.RATE_PER_DAY: (2, "day"),
 }
+_REASONS = {reason.value: reason for reason in ReasonCode}
 _EXECUTION_REASONS = (ReasonCode.BUDGET_MONTHLY_EXECUTIONS, ReasonCode.BUDGET_DAILY_EXECUTIONS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckAnswer:
-    """The gate's answer to a check: `reason` says whether and why; readings are from before the call."""
+    """The gate's answer to a check: `reason` says whether and why; readings are from before the call.
+
+    `counted` and `rated` are the readings as texts, of `planned_counters` and `planned_rates`: few callers look.
+    """
 
     reason: ReasonCode
     denied_by: int
     now_ms: int
-    counters: tuple[CounterReading, ...]
-    rates: tuple[RateReading, ...]
-    wait_ms: int
-    expires_ms: int
+    wait_ms: int = 0
+    expires_ms: int = 0
+    counted: str = ""
+    rated: str = ""
+    planned_counters: Sequence[PlannedCounter] = ()
+    planned_rates: Sequence[PlannedRate] = ()
+
+    @cached_property
+    def counters(self) -> tuple[CounterReading, ...]:
+        """Every budget counter that was tested."""
+        return tuple(map(read_counter, self.planned_counters, self.counted.split()))
+
+    @cached_property
+    def rates(self) -> tuple[RateReading, ...]:
+        """Every rate scope that was tested."""
+        return tuple(map(read_rate, self.planned_rates, self.rated.split()))
+
+    def message(self, reserve_micros: int, denial: str) -> str:
+        """The sentence for a person. `denial` is the sentence of a denial that no counter or window explains."""
+        return check_message(self, reserve_micros, denial)
 
     @property
     def allowed(self) -> bool:
@@ -47,13 +68,7 @@ def read_check(reply: Sequence[Any], counters: Sequence[PlannedCounter], rates: 
     """Type the reply of `check.lua`; `counters` and `rates` are what was asked."""
     _, now, reason, denied_by, counted, rated, wait, expires = reply
     return CheckAnswer(
-        reason=ReasonCode(reason),
-        denied_by=int(denied_by),
-        now_ms=int(now),
-        counters=tuple(map(read_counter, counters, counted.split())),
-        rates=tuple(map(read_rate, rates, rated.split())),
-        wait_ms=int(wait),
-        expires_ms=int(expires),
+        _REASONS[reason], int(denied_by), int(now), int(wait), int(expires), counted, rated, counters, rates
     )
 
 
@@ -83,7 +98,7 @@ def read_rate(planned: PlannedRate, text: str = "0:0:0") -> RateReading:
 
 
 def check_message(answer: CheckAnswer, reserve_micros: int, denial: str) -> str:
-    """The sentence for a person. `denial` is the sentence of a denial decided before the gate was asked."""
+    """As `CheckAnswer.message`."""
     reason = answer.reason
     if reason is ReasonCode.ALLOWED:
         return "Allowed"

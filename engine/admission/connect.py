@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import redis
 
-from engine.admission.breaker import Breaker
 from engine.admission.embedded import EmbeddedServer, EmbeddedServerInUse, server_socket
 from engine.admission.gate import RedisGate
 from engine.settings import Settings
@@ -37,16 +36,13 @@ def redis_url(settings: Settings) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def open_gate(
-    settings: Settings, *, timeout_seconds: float | None = None, breaker: Breaker | None = None
-) -> Iterator[RedisGate]:
+def open_gate(settings: Settings, *, timeout_seconds: float | None = None) -> Iterator[RedisGate]:
     """A gate on that Redis; `timeout_seconds` replaces the deadline of the settings."""
     with redis_url(settings) as url:
         gate = RedisGate(
             url,
             timeout_seconds=timeout_seconds or settings.redis_timeout_seconds,
             max_connections=settings.redis_max_connections,
-            breaker=breaker,
         )
         with contextlib.closing(gate):
             yield gate

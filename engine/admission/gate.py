@@ -13,7 +13,7 @@ from engine.admission.keys import state_keys
 from engine.admission.questions import Hold, Install, Question, Reply, Sweep
 from engine.admission.record import HoldRecord
 from engine.admission.scripts import load_scripts
-from engine.admission.wire import Wire, bad_url, connection_settings, unanswered
+from engine.admission.wire import Links, Wire, bad_url, connection_settings, unanswered
 from engine.errors import GateUnavailable, PoolExhausted
 
 LATE_MARGIN_MS = 10
@@ -28,7 +28,7 @@ class GateClock:
 
     @property
     def now_ms(self) -> int:
-        """Milliseconds since 1970."""
+        """Redis' time, in milliseconds since 1970."""
         return time.time_ns() // 1_000_000 + self._offset_ms
 
     def not_after_ms(self, seconds_left: float) -> int:
@@ -42,7 +42,34 @@ class GateClock:
         return Reply(raw[0], now_ms, raw)
 
 
-class RedisGate:
+class GateBase:
+    """What every gate has, however it waits: the scripts, Redis' clock, the breaker."""
+
+    def __init__(self, *, timeout_seconds: float, breaker: Breaker | None, lua_clock: str) -> None:
+        self.timeout_seconds = timeout_seconds
+        self.clock = GateClock()
+        self.breaker = breaker or Breaker(failures=2**31)
+        self._scripts = load_scripts(clock=lua_clock)
+        self._links = Links()
+
+    @property
+    def now_ms(self) -> int:
+        """Redis' time as far as known."""
+        return self.clock.now_ms
+
+    @property
+    def breaks(self) -> int:
+        """How many connections have been lost: after each, another server or an older state may answer."""
+        return self._links.breaks
+
+    def _arguments(self, question: Question) -> Sequence[Any]:
+        keys = question.keys
+        if question.expires:
+            return (len(keys), *keys, self.clock.not_after_ms(self.timeout_seconds), *question.arguments)
+        return (len(keys), *keys, *question.arguments)
+
+
+class RedisGate(GateBase):
     """The gate on one Redis or Valkey server. Safe to share between threads.
 
     Every question is answered within `timeout_seconds`, waiting for a connection and connecting included, or raises
@@ -58,19 +85,11 @@ class RedisGate:
         breaker: Breaker | None = None,
         lua_clock: str = "",
     ) -> None:
+        super().__init__(timeout_seconds=timeout_seconds, breaker=breaker, lua_clock=lua_clock)
         self._url = url
         self._lua_clock = lua_clock
-        self.timeout_seconds = timeout_seconds
-        self.clock = GateClock()
-        self.breaker = breaker or Breaker(failures=2**31)
-        self._scripts = load_scripts(clock=lua_clock)
-        self._wire = Wire(url, timeout_seconds=timeout_seconds, max_connections=max_connections)
+        self._wire = Wire(url, timeout_seconds=timeout_seconds, max_connections=max_connections, links=self._links)
         self.client = _client(url, timeout_seconds, max_connections)
-
-    @property
-    def now_ms(self) -> int:
-        """Redis' time as far as known."""
-        return self.clock.now_ms
 
     def sibling(self, *, timeout_seconds: float, max_connections: int) -> RedisGate:
         """A gate on the same server with a patience of its own."""
@@ -131,12 +150,6 @@ class RedisGate:
         except GateUnavailable as error:
             return error
 
-    def _arguments(self, question: Question) -> Sequence[Any]:
-        keys = question.keys
-        if question.expires:
-            return (len(keys), *keys, self.clock.not_after_ms(self.timeout_seconds), *question.arguments)
-        return (len(keys), *keys, *question.arguments)
-
     def hold(self, org_id: str, decision_id: str) -> HoldRecord | None:
         """The hold of a decision, open or closed within the last hour."""
         text = self.ask(Hold(org_id, decision_id)).raw[2]
@@ -154,6 +167,13 @@ class RedisGate:
     def install(self, state: Install) -> Reply:
         """Put an organization's state in place."""
         return self.ask(state)
+
+    def run_id(self) -> str:
+        """What tells this run of the server from every other."""
+        try:
+            return str(self.client.info("server")["run_id"])
+        except redis.RedisError as error:
+            raise unanswered(error) from error
 
     def invalidate(self, org_id: str) -> None:
         """Make the organization's state COLD: nothing is written for it until it is installed anew."""

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
-from engine.admission.answers import CheckAnswer, read_counter, read_rate
+from engine.admission.answers import CheckAnswer, read_counter
 from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.admission.windows import RollingWindows
 from engine.decision import ReasonCode
@@ -61,18 +61,18 @@ class OutageLimits:
     def __init__(self, rate_share: float = 0.25) -> None:
         self._share = Decimal(str(rate_share))
         self._lock = threading.Lock()
-        self._noted: dict[CallPlan, CheckAnswer] = {}
+        self._noted: dict[CallPlan, tuple[CheckAnswer, int]] = {}
         self._seen: dict[str, _Use] = {}
         self._own: dict[str, _Use] = defaultdict(_Use)
         self._windows: dict[str, RollingWindows] = {}
         self._own_windows: dict[str, RollingWindows] = defaultdict(RollingWindows)
         self._last_ms = 0
 
-    def note(self, plan: CallPlan, answer: CheckAnswer) -> None:
-        """Remember what Redis answered; looked at only in an outage."""
+    def note(self, plan: CallPlan, answer: CheckAnswer, reserve_micros: int) -> None:
+        """Remember what Redis answered to a call with this reserve; looked at only in an outage."""
         if len(self._noted) >= MOST_PLANS:
             self._noted = {}
-        self._noted[plan] = answer
+        self._noted[plan] = answer, reserve_micros
 
     def decide(self, plan: CallPlan, reserve_micros: int, now_ms: int, hold_ms: int) -> Verdict:
         """Decide one call and, when it may happen, count it."""
@@ -99,24 +99,28 @@ class OutageLimits:
             self._windows.clear()
             self._seen.clear()
         self._last_ms = now_ms
-        for plan, answer in sorted(noted.items(), key=lambda item: item[1].now_ms):
+        for plan, (answer, reserve) in sorted(noted.items(), key=lambda item: item[1][0].now_ms):
+            # Readings are from before the call.
+            added, hit = (reserve, 1) if answer.allowed else (0, 0)
             for counter in answer.counters:
-                self._seen[counter.name] = _Use(counter.spent_micros + counter.held_micros, counter.executions)
+                self._seen[counter.name] = _Use(counter.projected_micros(added), counter.executions + hit)
             for planned, rate in zip(plan.rates, answer.rates, strict=False):
                 windows = RollingWindows()
                 windows.preload(answer.now_ms, rate.used)
+                if hit:
+                    windows.hit(answer.now_ms)
                 self._windows[planned.name] = windows
 
     def _test(self, plan: CallPlan, reserve: int, now_ms: int, hold_ms: int) -> Verdict:
-        readings = tuple(read_counter(counter, self._reading(counter)) for counter in plan.counters)
-        rates = tuple(read_rate(rate, _text(self._usage(rate, now_ms))) for rate in plan.rates)
+        counted = [self._reading(counter) for counter in plan.counters]
+        rated = [_text(self._usage(rate, now_ms)) for rate in plan.rates]
         reason, denied_by, wait, denial = ReasonCode.ALLOWED, 0, 0, ""
         for index, counter in enumerate(plan.counters, 1):
             if counter.hard and reason is ReasonCode.ALLOWED:
-                own = self._own[counter.name]
-                if readings[index - 1].exceeds_cost(reserve):
+                own, reading = self._own[counter.name], read_counter(counter, counted[index - 1])
+                if reading.exceeds_cost(reserve):
                     reason, denied_by = _COST[counter.period.kind], index
-                elif readings[index - 1].exceeds_executions:
+                elif reading.exceeds_executions:
                     reason, denied_by = _EXECUTIONS[counter.period.kind], index
                 elif _passes(own.micros + reserve, counter.limit_micros, counter.outage_allowance) or _passes(
                     own.executions + 1, counter.execution_limit, counter.outage_allowance
@@ -133,7 +137,10 @@ class OutageLimits:
                 if full:
                     reason, denied_by = _WINDOW_REASONS[full], index
         expires = now_ms + hold_ms if reason is ReasonCode.ALLOWED else 0
-        return Verdict(CheckAnswer(reason, denied_by, now_ms, readings, rates, wait, expires), denial)
+        answer = CheckAnswer(
+            reason, denied_by, now_ms, wait, expires, " ".join(counted), " ".join(rated), plan.counters, plan.rates
+        )
+        return Verdict(answer, denial)
 
     def _count(self, plan: CallPlan, reserve: int, now_ms: int) -> None:
         for counter in plan.counters:

@@ -7,9 +7,9 @@ own. A caller of the gate has one deadline for all of that.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +20,9 @@ from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from engine.errors import GateUnavailable, InvalidValue, PoolExhausted
+
+FRESH_SECONDS = 0.1
+"""A connection used so lately is not looked at again before its use."""
 
 
 def connection_settings(timeout_seconds: float | None) -> dict[str, Any]:
@@ -44,11 +47,19 @@ def bad_url() -> InvalidValue:
     )
 
 
+class Links:
+    """Counts connections that were lost."""
+
+    def __init__(self) -> None:
+        self.breaks = 0
+
+
 class Wire:
     """At most `max_connections` connections, shared by the threads of a process and made anew after a fork."""
 
-    def __init__(self, url: str, *, timeout_seconds: float, max_connections: int) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float, max_connections: int, links: Links) -> None:
         self._max = max_connections
+        self._links = links
         try:
             parsed = redis.ConnectionPool.from_url(url, **connection_settings(timeout_seconds))
             self._class: Any = parsed.connection_class
@@ -60,9 +71,10 @@ class Wire:
         self._start()
 
     def _start(self) -> None:
-        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
-        for _ in range(self._max):
-            self._idle.put(None)
+        # The newest last; `None` is a connection that may still be made.
+        self._idle: deque[tuple[Any, float]] = deque([(None, 0.0)] * self._max)
+        self._freed = threading.Condition()
+        self._waiters = 0
         self._pid = os.getpid()
 
     def evaluate(self, sha: str, source: str, arguments: Sequence[Any], deadline: float) -> Any:
@@ -72,29 +84,29 @@ class Wire:
         """
         connection = self._take(deadline)
         try:
-            connection.send_packed_command([_packed("EVALSHA", sha, arguments)], check_health=False)
+            connection.send_packed_command([packed("EVALSHA", sha, arguments)], check_health=False)
             try:
                 return connection.read_response(timeout=_left(deadline))
             except NoScriptError:
-                connection.send_packed_command([_packed("EVAL", source, arguments)], check_health=False)
+                connection.send_packed_command([packed("EVAL", source, arguments)], check_health=False)
                 return connection.read_response(timeout=_left(deadline))
         except redis.ResponseError as error:
             raise unanswered(error) from error
         except BaseException as error:
             # The answer may still be on its way; the next caller must not take it for its own.
-            connection.disconnect()
+            self._drop(connection)
             if isinstance(error, redis.RedisError):
                 raise unanswered(error) from error
             raise
         finally:
-            self._idle.put(connection)
+            self._give_back(connection)
 
     def evaluate_many(self, runs: Sequence[tuple[str, Sequence[Any]]], deadline: float) -> list[Any]:
         """Run scripts by their hashes, sent together. An error of one is its answer, an exception object."""
         connection = self._take(deadline)
         answers: list[Any] = []
         try:
-            commands = b"".join(_packed("EVALSHA", sha, arguments) for sha, arguments in runs)
+            commands = b"".join(packed("EVALSHA", sha, arguments) for sha, arguments in runs)
             connection.send_packed_command([commands], check_health=False)
             for _ in runs:
                 try:
@@ -102,21 +114,18 @@ class Wire:
                 except redis.ResponseError as error:
                     answers.append(error)
         except BaseException as error:
-            connection.disconnect()
+            self._drop(connection)
             if not isinstance(error, redis.RedisError):
                 raise
             answers += [error] * (len(runs) - len(answers))
         finally:
-            self._idle.put(connection)
+            self._give_back(connection)
         return answers
 
     def close(self) -> None:
         """Close the idle connections; used ones close when their owners are garbage."""
-        while True:
-            try:
-                connection = self._idle.get_nowait()
-            except queue.Empty:
-                return
+        while self._idle:
+            connection, _ = self._idle.pop()
             if connection is not None:
                 connection.disconnect()
 
@@ -128,30 +137,57 @@ class Wire:
             with self._forking:
                 if self._pid != os.getpid():
                     self._start()
+        connection, used = self._pop(deadline)
         try:
-            connection = self._idle.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise PoolExhausted(f"all {self._max} connections to Redis are busy") from None
-        try:
-            connection = self._make() if connection is None else connection
-            if connection.is_connected and _is_stale(connection):
-                connection.disconnect()
+            connection = connection or self._make()
+            if time.monotonic() - used > FRESH_SECONDS and connection.is_connected and _is_stale(connection):
+                self._drop(connection)
             if not connection.is_connected:
                 connection.socket_timeout = connection.socket_connect_timeout = _left(deadline)
                 connection.connect()
         except redis.RedisError as error:
-            self._idle.put(connection)
+            self._give_back(connection)
             raise unanswered(error) from error
         except BaseException:
-            self._idle.put(None)
+            self._give_back(None)
             raise
         return connection
 
+    def _pop(self, deadline: float) -> tuple[Any, float]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        with self._freed:
+            # Counted before the second look: whoever gives back after that look sees that somebody waits.
+            self._waiters += 1
+            try:
+                while True:
+                    try:
+                        return self._idle.pop()
+                    except IndexError:
+                        left = deadline - time.monotonic()
+                        if left <= 0:
+                            raise PoolExhausted(f"all {self._max} connections to Redis are busy") from None
+                        self._freed.wait(left)
+            finally:
+                self._waiters -= 1
 
-def _packed(command: str, script: str, arguments: Sequence[Any]) -> bytes:
-    # hiredis itself: redis-py looks at each of fifty arguments first.
-    packed: bytes = hiredis.pack_command((command, script, *arguments))
-    return packed
+    def _drop(self, connection: Any) -> None:
+        connection.disconnect()
+        self._links.breaks += 1
+
+    def _give_back(self, connection: Any) -> None:
+        self._idle.append((connection, time.monotonic()))
+        if self._waiters:
+            with self._freed:
+                self._freed.notify()
+
+
+def packed(command: str, script: str, arguments: Sequence[Any]) -> bytes:
+    """A command as it goes over the wire, packed by hiredis itself: redis-py looks at each of fifty arguments first."""
+    command_bytes: bytes = hiredis.pack_command((command, script, *arguments))
+    return command_bytes
 
 
 def _is_stale(connection: Any) -> bool:
@@ -169,6 +205,6 @@ def _left(deadline: float) -> float:
     return left
 
 
-def unanswered(error: BaseException) -> GateUnavailable:
+def unanswered(error: BaseException, words: str = "") -> GateUnavailable:
     """The gate's error for whatever went wrong on the way to Redis."""
-    return GateUnavailable(f"Redis did not answer: {error}")
+    return GateUnavailable(f"Redis did not answer: {words or error}")

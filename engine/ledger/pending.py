@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from engine.clock import utc_now
-from engine.ledger.tables import pending_events
+from engine.ledger.tables import decisions, pending_events
 from engine.ledger.upsert import insert_or
 
 Kind = Literal["check", "settle", "cancel"]
@@ -56,16 +56,19 @@ def withdraw_check(connection: Connection, denied: PendingEvent) -> None:
         keep_pending(connection, [PendingEvent(denied.org_id, denied.decision_id, "cancel", {})])
 
 
-def pending_check(connection: Connection, org_id: str, decision_id: str) -> dict[str, Any] | None:
-    """The payload of a decision that waits to be folded in."""
-    payload: dict[str, Any] | None = connection.execute(
+def find_decision(connection: Connection, org_id: str, decision_id: str) -> tuple[Any | None, dict[str, Any] | None]:
+    """A decision as the ledger has it, and its payload while it waits to be folded in."""
+    row = connection.execute(
+        select(decisions).where(decisions.c.org_id == org_id, decisions.c.decision_id == decision_id)
+    ).one_or_none()
+    waiting: dict[str, Any] | None = connection.execute(
         select(pending_events.c.payload).where(
             pending_events.c.org_id == org_id,
             pending_events.c.decision_id == decision_id,
             pending_events.c.kind == "check",
         )
     ).scalar_one_or_none()
-    return payload
+    return row, waiting
 
 
 def waiting_events(connection: Connection, org_id: str, most: int) -> list[Any]:

@@ -52,9 +52,16 @@ class Acme:
         self.folder = folder
         self.database_url = database_url
         self.redis_url = redis_url
-        self.redis: redis.Redis = opened.enter_context(connect(redis_url))
+        self._redis: redis.Redis | None = None
         self.opened = opened
         self.document = self.write()
+
+    @property
+    def redis(self) -> redis.Redis:
+        """A client of the server that `redis_url` names first."""
+        if self._redis is None:
+            self._redis = self.opened.enter_context(connect(self.redis_url))
+        return self._redis
 
     def write(self, **parts: Any) -> Path:
         """Write a document with these parts; agents and an open policy unless given."""
@@ -80,10 +87,14 @@ class Acme:
     def clocked_service(self, at: datetime, **changed: Any) -> GovernanceService:
         """A service whose Redis believes that it is `at`; move it with `set_clock`."""
         self.set_clock(at)
+        return self.unopened_service(LUA_CLOCK, **changed)
+
+    def unopened_service(self, lua_clock: str = "", **changed: Any) -> GovernanceService:
+        """A service that has not looked whether its state is in Redis."""
         database = self.open_database()
         live = publish_document(database, read_document(self.document), author="test", reason="test")
         gate = self.opened.enter_context(
-            closing(RedisGate(self.redis_url, timeout_seconds=PATIENT_SECONDS, lua_clock=LUA_CLOCK))
+            closing(RedisGate(self.redis_url, timeout_seconds=PATIENT_SECONDS, lua_clock=lua_clock))
         )
         return self.opened.enter_context(GovernanceService(database, gate, live, self.settings(**changed)))
 

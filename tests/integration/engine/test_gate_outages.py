@@ -47,19 +47,14 @@ def governed(acme: Any) -> Any:
 
 def test_a_hung_server_is_answered_in_time_and_does_nothing_when_it_finally_runs(governed: Any) -> None:
     service = governed.service(redis_timeout_seconds=DEADLINE)
-    held = service.check("hook", estimated_cost=1)
-    while not held.allowed:  # the very first answer may be late on a busy machine
-        held = service.check("hook", estimated_cost=1)
+    while not service.check("hook", estimated_cost=1).allowed:  # the very first answer may be late on a busy machine
+        pass
     governed.store()
     before = governed.counters()
     with hung(governed.redis):
         started = time.monotonic()
         denied = service.check("hook", estimated_cost=1)
         taken = time.monotonic() - started
-        with pytest.raises(GateUnavailable):
-            service.settle(held, actual_cost=2)
-        with pytest.raises(GateUnavailable):
-            service.cancel(held.id)
         time.sleep(0.1)
     assert (denied.allowed, denied.reason, denied.http_status) == (False, ReasonCode.GATE_UNAVAILABLE, 503)
     assert denied.message.startswith("Rate limiter unavailable")
@@ -85,18 +80,18 @@ def test_a_command_held_back_by_a_pause_does_nothing_when_it_finally_runs(govern
 
 def test_many_callers_of_a_hung_server_are_each_answered_in_time_and_none_is_let_through(governed: Any) -> None:
     service = governed.service(redis_timeout_seconds=DEADLINE, redis_max_connections=2)
-    while not service.check("hook", estimated_cost=0).allowed:
+    while not service.check("hook", estimated_cost=1).allowed:
         pass
 
     def call(_: int) -> tuple[bool, float]:
         started = time.monotonic()
-        return service.check("hook", estimated_cost=0).allowed, time.monotonic() - started
+        return service.check("hook", estimated_cost=1).allowed, time.monotonic() - started
 
     with hung(governed.redis), ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(call, range(24)))
     assert not any(allowed for allowed, _ in answers)
-    # One wait for a connection, one for the answer.
-    assert max(taken for _, taken in answers) < 2 * DEADLINE + 2 * SLACK
+    # Waiting for a connection and for the answer share the deadline; keeping the decision in SQL comes on top.
+    assert max(taken for _, taken in answers) < DEADLINE + 0.25 + SLACK
 
 
 def test_a_killed_server_that_comes_back_is_used_again_without_a_restart(governed: Any, tmp_path: Path) -> None:
@@ -282,7 +277,7 @@ def test_a_state_of_another_ledger_with_the_same_document_version_is_noticed_by_
     governed.store()
     governed.redis.xtrim(state_keys(governed.org_id)[3], maxlen=0)
     governed.database_url = f"sqlite:///{tmp_path / 'other.db'}"
-    service = governed.service()
+    service = governed.unopened_service()
     assert not service.check("hook", estimated_cost=1).allowed
     writer = governed.writer(service)
     assert writer.step().leading

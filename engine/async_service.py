@@ -1,0 +1,261 @@
+"""The enforcement engine for event loops: the same names and the same steps as `GovernanceService`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from engine import flows
+from engine.admission.async_gate import AsyncRedisGate
+from engine.admission.breaker import Breaker
+from engine.admission.gate import RedisGate
+from engine.core import REBUILD_TIMEOUT_SECONDS, Core
+from engine.decision import Decision, Denied
+from engine.document.live import LiveDocument
+from engine.errors import BursarError, GateUnavailable
+from engine.ledger.database import Database
+from engine.money import Micros
+from engine.opening import FIRST_REBUILD_SECONDS, open_parts
+from engine.policy.conditions import PolicyContext
+from engine.policy.engine import PolicyEvaluationResult
+from engine.request import Request, read_requests
+from engine.settings import Settings, read_settings
+from engine.status import (
+    UNAVAILABLE,
+    BudgetCheckResult,
+    RateLimitCheckResult,
+    Standing,
+    agent_status,
+    budget_result,
+    rate_result,
+    unavailable_rate_result,
+)
+
+T = TypeVar("T")
+
+
+class AsyncGovernanceService:
+    """Governs one organization's agents from one event loop. Arguments, answers and errors as in `GovernanceService`.
+
+    Make one with `await AsyncGovernanceService.from_document(...)`; close it (or use it as an asynchronous context
+    manager) when done.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        gate: AsyncRedisGate,
+        rebuild_gate: RedisGate,
+        live: LiveDocument,
+        settings: Settings,
+        owned: contextlib.ExitStack | None = None,
+    ) -> None:
+        self.org_id = live.document.organization
+        self.database = database
+        self.gate = gate
+        self._owned = owned or contextlib.ExitStack()
+        self._core = Core(database, gate, rebuild_gate, live, settings)
+        self._owned.callback(self._core.close)
+
+    @classmethod
+    async def from_document(cls, path: Path | str, *, settings: Settings | None = None) -> AsyncGovernanceService:
+        """Govern by the document at `path`, as `GovernanceService.from_document` does."""
+        chosen = settings or read_settings()
+        with contextlib.ExitStack() as opened:
+            database, url, live = await asyncio.to_thread(open_parts, opened, path, chosen)
+            rebuild_gate = opened.enter_context(
+                contextlib.closing(RedisGate(url, timeout_seconds=REBUILD_TIMEOUT_SECONDS, max_connections=2))
+            )
+            gate = AsyncRedisGate(url, timeout_seconds=chosen.redis_timeout_seconds, breaker=Breaker())
+            service = cls(database, gate, rebuild_gate, live, chosen, opened.pop_all())
+        await service.warm_up()
+        return service
+
+    @property
+    def document(self) -> LiveDocument:
+        """The document version in use."""
+        return self._core.document
+
+    async def warm_up(self, seconds: float = FIRST_REBUILD_SECONDS) -> None:
+        """As `GovernanceService.warm_up`."""
+        self._core.recorder.recover()
+        await self._run(flows.warm_up(self._core, seconds))
+
+    async def check(
+        self,
+        agent_id: str,
+        *,
+        org_id: str | None = None,
+        team_id: str | None = None,
+        user_id: str | None = None,
+        action: str = "invoke",
+        environment: str | None = None,
+        complexity: str = "standard",
+        model: str | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        estimated_cost: Decimal | str | int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Decision:
+        """As `GovernanceService.check`."""
+        facts = {
+            "agent_id": agent_id,
+            "org_id": org_id,
+            "team_id": team_id,
+            "user_id": user_id,
+            "action": action,
+            "environment": environment,
+            "complexity": complexity,
+            "model": model,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "estimated_cost": estimated_cost,
+        }
+        return await self._run(flows.check(self._core, Request(facts, idempotency_key)))
+
+    async def check_many(self, requests: Iterable[Mapping[str, Any]]) -> list[Decision]:
+        """As `GovernanceService.check_many`."""
+        return await self._run(flows.check_many(self._core, read_requests(requests)))
+
+    async def settle(
+        self,
+        decision: Decision | str,
+        *,
+        org_id: str | None = None,
+        actual_cost: Decimal | str | int | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        success: bool = True,
+    ) -> Micros:
+        """As `GovernanceService.settle`."""
+        return await self._run(
+            flows.settle(
+                self._core,
+                decision,
+                org_id=org_id,
+                actual_cost=actual_cost,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                success=success,
+            )
+        )
+
+    async def cancel(self, decision: Decision | str, *, org_id: str | None = None) -> None:
+        """As `GovernanceService.cancel`."""
+        await self._run(flows.cancel(self._core, decision, org_id=org_id))
+
+    @contextlib.asynccontextmanager
+    async def guard(self, agent_id: str, **request: Any) -> AsyncIterator[AsyncGuardedCall]:
+        """As `GovernanceService.guard`."""
+        decision = await self.check(agent_id, **request)
+        if not decision.allowed:
+            raise Denied(decision)
+        yield AsyncGuardedCall(self, decision, request.get("input_tokens"))
+
+    async def check_budget(self, agent_id: str, **request: Any) -> BudgetCheckResult:
+        """As `GovernanceService.check_budget`."""
+        try:
+            prepared, reply = await self._run(flows.peek(self._core, Request({"agent_id": agent_id, **request})))
+        except GateUnavailable:
+            return BudgetCheckResult(allowed=False, reason=UNAVAILABLE)
+        return budget_result(Standing.of(prepared.plan, reply), prepared.estimate.reserve_micros)
+
+    async def check_rate_limit(
+        self,
+        agent_id: str,
+        user_id: str | None = None,
+        team_id: str | None = None,
+        org_id: str | None = None,
+    ) -> RateLimitCheckResult:
+        """As `GovernanceService.check_rate_limit`."""
+        request = Request({"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id})
+        try:
+            prepared, reply = await self._run(flows.peek(self._core, request))
+        except GateUnavailable:
+            return unavailable_rate_result(self._core.prepare(request.facts).plan)
+        return rate_result(Standing.of(prepared.plan, reply))
+
+    async def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
+        """As `GovernanceService.evaluate_policies`."""
+        return self._core.document.policies.evaluate(context)
+
+    async def status(self, agent_id: str) -> dict[str, Any]:
+        """As `GovernanceService.status`."""
+        prepared, reply = await self._run(flows.peek(self._core, Request({"agent_id": agent_id})))
+        return agent_status(agent_id, self._core.document, Standing.of(prepared.plan, reply))
+
+    async def close(self) -> None:
+        """Close connections, and end the private server if this service started it."""
+        await self.gate.close()
+        await asyncio.to_thread(self._owned.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, flow: flows.Flow[T]) -> T:
+        """Run a flow, suspending this task while it waits."""
+        answer: Any = None
+        problem: BursarError | None = None
+        try:
+            while True:
+                step = flow.send(answer) if problem is None else flow.throw(problem)
+                answer, problem = None, None
+                try:
+                    answer = await self._answer(step)
+                except BursarError as error:
+                    problem = error
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def _answer(self, step: flows.Ask | flows.AskMany | flows.Await) -> Any:
+        if isinstance(step, flows.Ask):
+            return await self.gate.ask(step.question)
+        if isinstance(step, flows.AskMany):
+            return await self.gate.ask_many(step.questions)
+        future = asyncio.wrap_future(step.future)
+        # Not wait_for: that would cancel what others may wait for too.
+        done, _ = await asyncio.wait({future}, timeout=step.seconds)
+        if not done:
+            raise flows.NotInTime("not in time")
+        return future.result()
+
+
+class AsyncGuardedCall:
+    """An allowed call inside `guard`: settle or cancel it once its outcome is known."""
+
+    def __init__(self, service: AsyncGovernanceService, decision: Decision, input_tokens: int | None) -> None:
+        self._service = service
+        self._input_tokens = input_tokens
+        self.decision = decision
+
+    async def settle(
+        self,
+        *,
+        actual_cost: Decimal | str | int | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        success: bool = True,
+    ) -> Micros:
+        """As `AsyncGovernanceService.settle`, for this call. Input tokens left out are those given to `guard`."""
+        return await self._service.settle(
+            self.decision,
+            actual_cost=actual_cost,
+            input_tokens=self._input_tokens if input_tokens is None else input_tokens,
+            output_tokens=output_tokens,
+            success=success,
+        )
+
+    async def cancel(self) -> None:
+        """As `AsyncGovernanceService.cancel`, for this call."""
+        await self._service.cancel(self.decision.id)
