@@ -63,13 +63,13 @@ def open_ground() -> Iterator[Ground]:
             server = opened.enter_context(EmbeddedServer.start(folder))
         except EmbeddedServerError as problem:
             raise CannotRun(str(problem)) from problem
-        admin = opened.enter_context(redis.Redis.from_url(server.url, **plain()))
+        admin = opened.enter_context(redis.Redis.from_url(server.url, decode_responses=True))
         yield Ground(folder, server, admin)
 
 
-def plain() -> dict[str, Any]:
-    """How the bare clients connect: redis-py as it comes, without repeats, with texts instead of bytes."""
-    return {"retry": Retry(NoBackoff(), 0), "decode_responses": True}
+def bare_client(ground: Ground) -> redis.Redis:
+    """redis-py as it comes, without repeats, with texts instead of bytes."""
+    return redis.Redis.from_url(ground.server.url, retry=Retry(NoBackoff(), 0), decode_responses=True)
 
 
 def must_be_whole(decisions: list[Decision]) -> None:

@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import redis
-
 from benchmarks.blocks import Ratio, interleave, percentile, time_each
-from benchmarks.ground import NOOP, PATIENCE_SECONDS, Ground, must_be_whole, plain
+from benchmarks.ground import NOOP, PATIENCE_SECONDS, Ground, bare_client, must_be_whole
 from benchmarks.limits_peer import LimitsPeer, open_peer
-from benchmarks.workload import AGENTS_PER_TEAM, USERS, Call, calls
+from benchmarks.workload import CALLERS, Call, calls
 from engine.admission.wire import Wire
 from engine.decision import Decision
 from engine.service import GovernanceService
@@ -96,7 +94,7 @@ def _ours(
     service = opened.enter_context(
         GovernanceService.from_document(ground.document(ORGANIZATION), settings=ground.settings)
     )
-    client = opened.enter_context(redis.Redis.from_url(ground.server.url, **plain()))
+    client = opened.enter_context(bare_client(ground))
     wire = Wire(ground.server.url, timeout_seconds=PATIENCE_SECONDS, max_connections=1)
     opened.callback(wire.close)
     sha = client.script_load(NOOP)
@@ -132,21 +130,21 @@ def _ours(
         return time_each(run, range(BLOCK))[0]
 
     # Every caller once: after that a real service too would know them.
-    must_be_whole(time_each(check, list(itertools.islice(traffic, USERS * AGENTS_PER_TEAM)))[1])
-    time_each(bare, range(USERS))
-    time_each(own_wire, range(USERS))
+    must_be_whole(time_each(check, list(itertools.islice(traffic, CALLERS)))[1])
+    time_each(bare, range(CALLERS))
+    time_each(own_wire, range(CALLERS))
     return {CHECK: check_block, BARE: lambda: noop_block(bare), OWN_WIRE: lambda: noop_block(own_wire)}
 
 
 def _theirs(peer: LimitsPeer) -> dict[str, Callable[[], list[int]]]:
     strategies = {COUNTER: "sliding-window-counter", MOVING: "moving-window"}
     for strategy in strategies.values():
-        peer.block(strategy, USERS)
+        peer.block(strategy, CALLERS)
     return {name: lambda strategy=strategy: peer.block(strategy, BLOCK) for name, strategy in strategies.items()}
 
 
 def _whose_calls() -> list[tuple[str, str, str]]:
-    first = itertools.islice(calls(), 10 * USERS)
+    first = itertools.islice(calls(), 10 * CALLERS)
     return [(ORGANIZATION, call.team_id, call.user_id) for call in first]
 
 

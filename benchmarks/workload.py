@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 TEAMS = 10
 AGENTS_PER_TEAM = 2
 USERS = 500
+CALLERS = USERS * AGENTS_PER_TEAM
+"""Pairs of a user and an agent."""
 POLICIES = 1000
 COUNTERS = 4
 RATE_SCOPES = 3

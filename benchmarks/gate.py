@@ -1,0 +1,114 @@
+"""`make bench`: how fast the gate is, against what is promised.
+
+1. Start a private server, and see that the peer is installed.
+2. One thread: checks, bare round trips and the peer take turns.
+3. One event loop with 64 tasks: checks and bare round trips take turns.
+4. A day of made-up traffic, to see what a rate scope costs in memory.
+5. Print, and write JSON when asked to. Numbers never make the exit code: 0 done, 1 could not run, 2 bad arguments,
+   130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from benchmarks import async_check, report, scope_memory, sync_check
+from benchmarks.blocks import CannotRun
+from benchmarks.ground import open_ground
+from benchmarks.limits_peer import PeerMissing, peer_python
+from engine.errors import BursarError
+
+SYNC_ROUNDS = 60
+ASYNC_ROUNDS = 20
+QUICK_SHARE = 5
+"""A quick run has a fifth of the rounds."""
+MEMORY_STEPS = 5
+
+
+def main() -> NoReturn:
+    """Parse the arguments, run, and end with the exit code."""
+    arguments = _arguments()
+    signal.signal(signal.SIGINT, _stop_once)
+    signal.signal(signal.SIGTERM, _stop_once)
+    console = Console(stderr=True)
+    try:
+        run(console, arguments.json, quick=arguments.quick)
+    except KeyboardInterrupt:
+        console.print("Stopped before the end; there is no result.")
+        sys.exit(130)
+    except (CannotRun, BursarError, OSError) as problem:
+        console.print(f"The benchmark could not run: {problem}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
+    """Measure everything, show it, and write it to `json_path`."""
+    started = time.monotonic()
+    share = QUICK_SHARE if quick else 1
+    sync_rounds, async_rounds = SYNC_ROUNDS // share, ASYNC_ROUNDS // share
+    peer, missing = None, ""
+    try:
+        peer = peer_python(console.print)
+    except PeerMissing as problem:
+        missing = str(problem)
+        console.print(f"{missing} Going on without it.", markup=False, highlight=False, soft_wrap=True)
+    with open_ground() as ground, _progress(console) as progress:
+        facts = report.machine(ground)
+        task = progress.add_task("Starting", total=sync_rounds + async_rounds + MEMORY_STEPS)
+
+        def advance() -> None:
+            progress.advance(task)
+            progress.refresh()
+
+        def begin(what: str) -> None:
+            progress.update(task, description=what)
+            progress.refresh()
+
+        begin("One thread")
+        sync = sync_check.measure(ground, peer, sync_rounds, advance)
+        begin(f"{async_check.TASKS} tasks")
+        together = async_check.measure(ground, async_rounds, advance)
+        begin("Memory")
+        memory = scope_memory.measure(ground)
+    results = report.Results(sync, together, memory, missing, time.monotonic() - started)
+    report.show(Console(), results, facts)
+    if json_path is not None:
+        json_path.write_text(json.dumps(report.as_json(results, facts), indent=2) + "\n", encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description="Measure the gate's speed.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as JSON")
+    parser.add_argument("--quick", action="store_true", help="a fifth of the rounds: less sure, done sooner")
+    arguments = parser.parse_args()
+    if arguments.json is not None and (arguments.json.is_dir() or not arguments.json.parent.is_dir()):
+        parser.error(f"{arguments.json} cannot be written: is its folder there?")
+    return arguments
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    # Drawn between blocks only: a thread that draws would take its time from what is measured.
+    return Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal)
+
+
+def _stop_once(_signal: int, _frame: FrameType | None) -> None:
+    # A second Ctrl-C must not interrupt the ending.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
