@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine any of them is a good first command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock test-browser-setup clean
+.PHONY: help setup demo bench test lint lock test-browser-setup clean
 
 # Four at most: tests that start real servers gain nothing from more, and a big machine would start dozens.
 TEST_JOBS ?= logical --maxprocesses=4
@@ -20,6 +20,13 @@ setup: ## Build .venv with what the product needs
 demo: ## Start Bursar with sample traffic and open pages
 	@stopped=; trap 'stopped=yes' INT; \
 	scripts/setup.sh runtime && .venv/bin/bursar demo $(DEMO_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+bench: ## Measure speed against the promises; JSON=FILE keeps the numbers
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh runtime && .venv/bin/python -m benchmarks.gate $${JSON:+--json "$$JSON"} $(BENCH_FLAGS); \
 	status=$$?; \
 	if [ -n "$$stopped" ]; then exit 0; fi; \
 	exit $$status

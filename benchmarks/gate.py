@@ -17,16 +17,16 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from benchmarks import async_check, report, scope_memory, sync_check
 from benchmarks.blocks import CannotRun
-from benchmarks.ground import open_ground
 from benchmarks.limits_peer import PeerMissing, peer_python
 from engine.errors import BursarError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SYNC_ROUNDS = 60
 ASYNC_ROUNDS = 20
@@ -54,6 +54,10 @@ def main() -> NoReturn:
 
 def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
     """Measure everything, show it, and write it to `json_path`."""
+    # These take a second to load, in which a Ctrl-C must be as quiet as later.
+    from benchmarks import async_check, report, scope_memory, sync_check
+    from benchmarks.ground import open_ground
+
     started = time.monotonic()
     share = QUICK_SHARE if quick else 1
     sync_rounds, async_rounds = SYNC_ROUNDS // share, ASYNC_ROUNDS // share
@@ -98,6 +102,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _progress(console: Console) -> Progress:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     # Drawn between blocks only: a thread that draws would take its time from what is measured.
     return Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -20,17 +20,21 @@ from benchmarks.ground import Ground
 from benchmarks.scope_memory import ScopeMemory
 from benchmarks.sync_check import BARE, BLOCK, CHECK, COUNTER, MOVING, SyncResult
 
+BUSY_LOAD = 0.5
+"""For each core; the numbers of a busier machine mean little."""
+
 NOTES = (
-    "The policies' conditions are environments and providers, the kinds there are now; the engine remembers its answer "
-    "for each pair of them, so 1,000 policies cost next to nothing here.",
+    (
+        "The 1,000 policies look at environment and provider, the conditions there are now; "
+        "what they answer is remembered for each pair of these facts."
+    ),
     "policy_us_1000 and policy_vs_cedarpy are not measured yet: they wait for the compiled policy engine.",
 )
-
-
+PERCENTS = (10, 50, 95)
 STAGES = {
-    "prepare": "facts, policies, price, plan (prepare_us)",
-    "gate": "event, round trip, script (gate_us)",
-    "rest": "everything else",
+    "prepare": "prepare_us: policies, price, plan",
+    "gate": "gate_us: event, trip, script",
+    "rest": "the rest",
 }
 
 
@@ -56,10 +60,17 @@ class Promise:
 
 
 PROMISES = (
-    Promise("check_vs_noop", "full check, p50 / bare EVALSHA no-op, p50", 3.0, 2.0, "x", at_most=True),
-    Promise("check_vs_limits", "limits, 9 sliding-window hits, p50 / full check, p50", 4.0, 6.0, "x", at_most=False),
-    Promise("asyncio_vs_noop", f"{TASKS} tasks: checks/s / redis.asyncio no-ops/s", 0.6, 1.0, "x", at_most=False),
-    Promise("bytes_per_scope", "memory of one rate scope, the largest seen", 1200, None, " B", at_most=True),
+    Promise("check_vs_noop", "a full check takes so many bare EVALSHA no-ops", 3.0, 2.0, "x", at_most=True),
+    Promise(
+        "check_vs_limits",
+        "9 sliding-window-counter hits of limits take so many full checks",
+        4.0,
+        6.0,
+        "x",
+        at_most=False,
+    ),
+    Promise("asyncio_vs_noop", "checks/s for each no-op/s of redis.asyncio", 0.6, 1.0, "x", at_most=False),
+    Promise("bytes_per_scope", "MEMORY USAGE of the largest rate scope, key included", 1200, None, " B", at_most=True),
 )
 
 
@@ -115,14 +126,13 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
         "spread_of_block_pairs": {name: list(spread) for name, spread in results.spreads.items()},
         "contenders_us": {
             name: {
-                "p50": round(contender.us(50), 1),
-                "p95": round(contender.us(95), 1),
-                "server_mean": round(statistics.mean(contender.server_us), 1),
+                **{f"p{percent}": round(contender.us(percent), 1) for percent in PERCENTS},
+                "server": round(statistics.median(contender.server_us), 1),
             }
             for name, contender in sync.contenders.items()
         },
         "stages_us": {
-            name: {"p50": round(percentile(values, 50), 1), "p95": round(percentile(values, 95), 1)}
+            name: {f"p{percent}": round(percentile(values, percent), 1) for percent in PERCENTS}
             for name, values in sync.stages.items()
         },
         "asyncio_per_second": {
@@ -139,33 +149,15 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show(console: Console, results: Results, facts: Mapping[str, Any]) -> None:
-    """Print the tables."""
+    """Print the tables, and what they mean."""
     console.print(_promises(results))
     console.print(_microseconds(results))
-    together = results.together
-    lines = [
-        f"{TASKS} tasks: {statistics.median(together.checks):,.0f} checks/s, "
-        f"{statistics.median(together.noops):,.0f} no-ops/s by redis.asyncio.",
-        f"Largest rate scope of {results.memory.scopes}: {results.memory.key}",
-        _facts(results, facts),
-        *NOTES,
-    ]
-    if MOVING in results.sync.contenders:
-        exact = results.sync.ratio(MOVING, CHECK).median
-        lines.insert(1, f"Against limits' exact moving-window strategy instead: {exact:.1f}x faster.")
-    if results.missing:
-        lines.append(f"check_vs_limits is left out: {results.missing}")
-    for line in lines:
-        console.print(line, highlight=False, markup=False)
+    for line in _words(results, facts):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _promises(results: Results) -> Table:
-    table = Table(box=box.SIMPLE, title="Speed against the promises", title_justify="left")
-    for heading in ("name", "what"):
-        table.add_column(heading, no_wrap=heading == "name")
-    for heading in ("measured", "spread", "must", "aim"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("reached", no_wrap=True)
+    table = _table("Speed against the promises", "name", ["measured", "spread", "must", "aim", "reached"])
     numbers, spreads = results.numbers, results.spreads
     for promise in PROMISES:
         if promise.name not in numbers:
@@ -175,7 +167,6 @@ def _promises(results: Results) -> Table:
         reached = promise.reached(value)
         table.add_row(
             promise.name,
-            promise.what,
             f"{value:,.4g}{promise.unit}",
             f"{spread[0]:.3g}-{spread[1]:.3g}" if spread else "",
             f"{sign} {promise.must:,g}{promise.unit}",
@@ -187,30 +178,45 @@ def _promises(results: Results) -> Table:
 
 
 def _microseconds(results: Results) -> Table:
-    table = Table(box=box.SIMPLE, title="Microseconds", title_justify="left")
-    table.add_column("one call at a time", no_wrap=True)
-    for heading in ("p50", "p95", "in the server"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _table("Microseconds, one call at a time", "", ["p10", "p50", "p95", "server"])
     for name, contender in results.sync.contenders.items():
-        table.add_row(
-            name,
-            f"{contender.us(50):,.1f}",
-            f"{contender.us(95):,.1f}",
-            f"{statistics.mean(contender.server_us):,.1f}",
-        )
+        server = statistics.median(contender.server_us)
+        table.add_row(name, *(f"{contender.us(percent):,.1f}" for percent in PERCENTS), f"{server:,.1f}")
         if name == CHECK:
             for stage, values in results.sync.stages.items():
-                table.add_row(f"  {STAGES[stage]}", f"{percentile(values, 50):,.1f}", f"{percentile(values, 95):,.1f}")
+                table.add_row(f"  {STAGES[stage]}", *(f"{percentile(values, percent):,.1f}" for percent in PERCENTS))
     return table
 
 
-def _facts(results: Results, facts: Mapping[str, Any]) -> str:
-    calls = results.sync.calls + results.together.calls
-    peers = ", ".join(f"{name} {number}" for name, number in results.sync.peer_versions.items())
-    return (
-        f"{facts['cores']} cores (load {facts['load_before']} before), {facts['python']}, {facts['system']}; "
-        f"server {facts['server']}, append-only file on, unix socket; "
-        f"redis-py {facts['redis_py']}, hiredis {facts['hiredis']}{f'; peer: {peers}' if peers else ''}; "
-        f"{calls:,} counted calls in blocks of {BLOCK}, {results.seconds:.0f} s. "
-        "Spread: the middle 80 % of neighbouring blocks."
+def _table(title: str, first: str, headings: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    table.add_column(first, no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _words(results: Results, facts: Mapping[str, Any]) -> Iterator[str]:
+    sync, together = results.sync, results.together
+    for promise in PROMISES:
+        if promise.name in results.numbers:
+            yield f"{promise.name}: {promise.what}."
+    if facts["load_before"] > BUSY_LOAD * (facts["cores"] or 1):
+        yield f"This machine seemed busy (load {facts['load_before']}): run again on a quiet one before you believe it."
+    yield "spread: the middle 80 % of the ratios of neighbouring blocks."
+    if MOVING in sync.contenders:
+        yield f"Against limits' exact moving-window strategy a check is {sync.ratio(MOVING, CHECK).median:.1f}x faster."
+    yield (
+        f"{TASKS} tasks: {statistics.median(together.checks):,.0f} checks/s, "
+        f"{statistics.median(together.noops):,.0f} no-ops/s."
     )
+    yield f"Largest of {results.memory.scopes} rate scopes: {results.memory.key}"
+    yield from NOTES
+    if results.missing:
+        yield f"check_vs_limits is left out: {results.missing}"
+    yield ""
+    yield f"{facts['cores']} cores, load {facts['load_before']} before, {facts['python']}, {facts['system']}."
+    yield f"Server {facts['server']} on a unix socket, append-only file on, flushed every second."
+    peers = "".join(f", {name} {number}" for name, number in sync.peer_versions.items())
+    yield f"redis-py {facts['redis_py']}, hiredis {facts['hiredis']}{f'; the peer has{peers[1:]}' if peers else ''}."
+    yield f"{sync.calls + together.calls:,} counted calls, blocks of {BLOCK}, {results.seconds:.0f} s in all."

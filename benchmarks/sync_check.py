@@ -8,21 +8,22 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.blocks import Ratio, interleave, percentile, time_each
 from benchmarks.ground import NOOP, PATIENCE_SECONDS, Ground, bare_client, must_be_whole
 from benchmarks.limits_peer import LimitsPeer, open_peer
 from benchmarks.workload import CALLERS, Call, calls
-from engine.admission.wire import Wire
+from engine.admission.wire import Links, Wire
 from engine.decision import Decision
 from engine.service import GovernanceService
 
 CHECK = "check"
 BARE = "EVALSHA no-op, redis-py"
-OWN_WIRE = "EVALSHA no-op, Bursar's own connection"
-COUNTER = "limits, 9 hits, sliding-window-counter"
-MOVING = "limits, 9 hits, moving-window"
+OWN_WIRE = "EVALSHA no-op, Bursar's wire"
+COUNTER = "limits, 9 sliding-window-counter"
+MOVING = "limits, 9 moving-window"
 
 BLOCK = 200
 WARM_UP = 20
@@ -95,7 +96,7 @@ def _ours(
         GovernanceService.from_document(ground.document(ORGANIZATION), settings=ground.settings)
     )
     client = opened.enter_context(bare_client(ground))
-    wire = Wire(ground.server.url, timeout_seconds=PATIENCE_SECONDS, max_connections=1)
+    wire = Wire(ground.server.url, timeout_seconds=PATIENCE_SECONDS, max_connections=1, links=Links())
     opened.callback(wire.close)
     sha = client.script_load(NOOP)
     traffic = calls()
@@ -133,14 +134,14 @@ def _ours(
     must_be_whole(time_each(check, list(itertools.islice(traffic, CALLERS)))[1])
     time_each(bare, range(CALLERS))
     time_each(own_wire, range(CALLERS))
-    return {CHECK: check_block, BARE: lambda: noop_block(bare), OWN_WIRE: lambda: noop_block(own_wire)}
+    return {CHECK: check_block, BARE: partial(noop_block, bare), OWN_WIRE: partial(noop_block, own_wire)}
 
 
 def _theirs(peer: LimitsPeer) -> dict[str, Callable[[], list[int]]]:
     strategies = {COUNTER: "sliding-window-counter", MOVING: "moving-window"}
     for strategy in strategies.values():
         peer.block(strategy, CALLERS)
-    return {name: lambda strategy=strategy: peer.block(strategy, BLOCK) for name, strategy in strategies.items()}
+    return {name: partial(peer.block, strategy, BLOCK) for name, strategy in strategies.items()}
 
 
 def _whose_calls() -> list[tuple[str, str, str]]:

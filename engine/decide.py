@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.admission.answers import CheckAnswer
 from engine.admission.plan import CallPlan
 from engine.admission.questions import Check, Idempotency, Reply
 from engine.admission.record import CheckRecord
-from engine.decision import Decision, Estimate, ReasonCode
+from engine.decision import Decision, ReasonCode
 from engine.document.live import LiveDocument
 from engine.explain import PolicyView
 from engine.policy.engine import PolicyVerdict
-from engine.pricing.basis import Pricing
+from engine.pricing.basis import Estimate, Pricing
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
 from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
 from engine.request import CallFacts, gather_facts
@@ -33,8 +32,7 @@ _POLICY_REASONS = {
 _ESTIMATOR = ExternalAgentCostEstimator()
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedCheck:
+class PreparedCheck(NamedTuple):
     """A check ready for the gate. `denied` is the reason when policies or prices already say no."""
 
     org_id: str
@@ -85,8 +83,6 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         matched_policies=policy.matched_policies,
         denial=denial,
         outage="",
-        counters=plan.counters,
-        rates=plan.rates,
     )
     pricing = Pricing(facts.provider, facts.model, facts.complexity)
     return PreparedCheck(
@@ -106,7 +102,7 @@ def question_for(
         reserve_micros=prepared.estimate.reserve_micros,
         hold_ms=hold_ms,
         denied=prepared.denied.value if prepared.denied else "",
-        body=record.to_json(prepared.plan),
+        body=record.to_json(),
         pricing=prepared.pricing.to_text(),
         idempotency=idempotency,
     )
@@ -136,8 +132,8 @@ def repeated(prepared: PreparedCheck, reply: Reply, gate_us: int) -> Decision:
 
 def in_outage(prepared: PreparedCheck, *, outage: str, denial: str = "") -> PreparedCheck:
     """The same check, to be decided without the gate: `outage` says why, `denial` is the sentence if it is denied."""
-    record = replace(prepared.record, outage=outage[:LONGEST_OUTAGE], denial=denial or prepared.record.denial)
-    return replace(prepared, record=record)
+    record = prepared.record._replace(outage=outage[:LONGEST_OUTAGE], denial=denial or prepared.record.denial)
+    return prepared._replace(record=record)
 
 
 def unavailable_answer(at_ms: int) -> CheckAnswer:
@@ -154,14 +150,9 @@ def _estimate(facts: CallFacts) -> Estimate:
     if facts.estimated_cost is not None:
         # An explicit estimate is held as given: no buffer on top.
         return _priced(facts.estimated_cost, facts.estimated_cost, facts.complexity, Decimal(0))
-    return _price_book_estimate(facts.provider, facts.complexity, facts.input_tokens, facts.output_tokens, facts.model)
-
-
-@lru_cache(maxsize=4096)
-def _price_book_estimate(
-    provider: str, complexity: str, input_tokens: int | None, output_tokens: int | None, model: str | None
-) -> Estimate:
-    return _ESTIMATOR.estimate_cost_detailed(provider, "", complexity, input_tokens, output_tokens, model)
+    return _ESTIMATOR.estimate_cost_detailed(
+        facts.provider, facts.agent_id, facts.complexity, facts.input_tokens, facts.output_tokens, facts.model
+    )
 
 
 def _priced(estimate: int, reserve: int, complexity: str, buffer: Decimal) -> Estimate:

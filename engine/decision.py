@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from engine.clock import from_ms
-from engine.pricing.basis import Pricing
+from engine.pricing.basis import Estimate, Pricing
 
 if TYPE_CHECKING:
     from engine.admission.answers import CheckAnswer
@@ -158,22 +157,6 @@ class RateReading:
             for used, limit in zip(self.used, self.limits, strict=True)
         )
         return minute, hour, day
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The price-book cost of a call, in micro-dollars: what is held is `reserve_micros`."""
-
-    estimate_micros: int
-    reserve_micros: int
-    multiplier: Decimal
-    buffer: Decimal
-    price_book_version: str
-
-    @property
-    def buffer_micros(self) -> int:
-        """Held on top of the estimate."""
-        return self.reserve_micros - self.estimate_micros
 
 
 @dataclass(frozen=True, repr=False)

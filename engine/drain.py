@@ -12,11 +12,13 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from engine.admission.gate import RedisGate
+from engine.admission.plan import CallPlan, Planner
 from engine.admission.questions import Install, InstalledCounter, InstalledHold
+from engine.admission.record import CheckRecord
 from engine.admission.stream import EventStream, parse_stream_id
 from engine.clock import from_ms, to_ms, utc_now
 from engine.document.live import LiveDocument
-from engine.document.store import live_document, live_version
+from engine.document.store import document_version, live_document, live_version
 from engine.fold import fold_outcome, fold_question
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
@@ -24,7 +26,7 @@ from engine.ledger.entries import read_event
 from engine.ledger.organizations import forget_rebuild_request, release_lease, request_rebuild, take_lease
 from engine.ledger.pending import forget_pending, refuse_pending, waiting_events
 from engine.ledger.queries.health import drained_through
-from engine.ledger.recount import Recount, recount, replace_budget_usage
+from engine.ledger.recount import Recount, facts_of, recount, replace_budget_usage
 from engine.ledger.tables import decisions, organizations
 from engine.ledger.writer import CursorMoved, write_events
 
@@ -37,6 +39,7 @@ DRAINED_THROUGH_SECONDS = 1
 """How often an idle drain says that there was nothing more to store."""
 
 FOLD_BATCH = 500
+MOST_PLANNERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class LedgerDrain:
         self._lease_seconds = lease_seconds
         self._leased_until = 0.0
         self._drained_noted = 0.0
+        self._planners: dict[int, Planner] = {}
         self._batch = SQLITE_BATCH if database.is_sqlite else BATCH
 
     @property
@@ -212,11 +216,12 @@ class LedgerDrain:
         at_end = len(entries) < self._batch
         if not entries and time.monotonic() < self._drained_noted + DRAINED_THROUGH_SECONDS:
             return DrainStep(True, 0, True)
+        batch = [read_event(entry.stream_id, entry.fields, self._plan_of) for entry in entries]
         with self._database.write() as connection:
             write_events(
                 connection,
                 self.org_id,
-                [read_event(entry.stream_id, entry.fields) for entry in entries],
+                batch,
                 cursor=cursor,
                 holder=self.holder,
                 now=utc_now(),
@@ -281,7 +286,7 @@ class LedgerDrain:
             }
         done, refused = [], []
         for row in waiting:
-            question = fold_question(row, known.get(row.decision_id), document)
+            question = fold_question(row, known.get(row.decision_id), document, self._plan_of)
             reply = self._gate.ask(question)
             if reply.status == "COLD":
                 break
@@ -296,6 +301,18 @@ class LedgerDrain:
                 forget_pending(connection, done)
                 for pending_id, problem in refused:
                     refuse_pending(connection, pending_id, problem)
+
+    def _plan_of(self, record: CheckRecord, at_ms: int) -> CallPlan:
+        """What a check was tested against, by the document version that it names. Raises `DocumentError`."""
+        version = record.document_version
+        planner = self._planners.get(version)
+        if planner is None:
+            with self._database.read() as connection:
+                planner = document_version(connection, self.org_id, version).planner
+            if len(self._planners) >= MOST_PLANNERS:
+                self._planners.clear()
+            self._planners[version] = planner
+        return planner.plan(facts_of(record, self.org_id), at_ms)
 
     def _drained_through(self, instant: datetime) -> bool:
         with self._database.read() as connection:

@@ -284,7 +284,7 @@ def _concluded(core: Core, prepared: PreparedCheck, decision_id: str, reply: Rep
         raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
     if reply.status == "REPEATED":
         return repeated(prepared, reply, gate_us)
-    answer = read_check(reply.raw, prepared.plan.counters, prepared.plan.rates)
+    answer = read_check(reply.now_ms, reply.raw[2], prepared.plan.counters, prepared.plan.rates)
     core.limits.note(prepared.plan, answer, prepared.estimate.reserve_micros)
     return conclude(prepared, decision_id, answer, gate_us)
 
@@ -332,8 +332,7 @@ def _decide_alone(
             core.limits.give_back(prepared.plan, reserve)
         if kept["idempotency"] != [idempotency.key, idempotency.request_hash]:
             raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
-        reason = ReasonCode(kept["reason"])
-        earlier = CheckAnswer(reason, 0, kept["decided_ms"], expires_ms=kept["expires_ms"])
+        earlier = read_check(kept["decided_ms"], kept["answer"], prepared.plan.counters, prepared.plan.rates)
         return conclude(prepared, decision_id, earlier, gate_us)
     return conclude(prepared, decision_id, answer, gate_us)
 
@@ -371,17 +370,7 @@ def _unrecorded(
 def _pending_check(
     core: Core, prepared: PreparedCheck, decision_id: str, answer: CheckAnswer, idempotency: Idempotency | None
 ) -> PendingEvent:
-    payload = check_payload(
-        prepared.record,
-        prepared.record.to_json(prepared.plan),
-        reason=answer.reason,
-        denied_by=answer.denied_by,
-        decided_ms=answer.now_ms,
-        expires_ms=answer.expires_ms,
-        counted=answer.counted,
-        rated=answer.rated,
-        idempotency=idempotency,
-    )
+    payload = check_payload(prepared.record, prepared.record.to_json(), answer, idempotency)
     return core.pending(decision_id, "check", payload)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.admission.plan import CallPlan, plan_counters
+from engine.admission.answers import CheckAnswer
+from engine.admission.plan import plan_counters
 from engine.admission.questions import Cancel, Fold, Idempotency, Settle
 from engine.admission.record import CheckRecord, HoldRecord
-from engine.decision import ReasonCode
 from engine.document.schema import GovernanceDocument
+from engine.ledger.entries import PlanOf
 from engine.ledger.recount import facts_of, pricing_of
 from engine.pricing.basis import Pricing
 
@@ -16,38 +17,28 @@ _STATE_CODES = {"held": "H", "settled": "S", "expired": "X", "cancelled": "C", "
 
 
 def check_payload(
-    record: CheckRecord,
-    body: str,
-    *,
-    reason: ReasonCode,
-    denied_by: int,
-    decided_ms: int,
-    expires_ms: int,
-    counted: str,
-    rated: str,
-    idempotency: Idempotency | None,
+    record: CheckRecord, body: str, answer: CheckAnswer, idempotency: Idempotency | None
 ) -> dict[str, Any]:
-    """A decision made while Redis was away, as its row keeps it."""
+    """A decision made while Redis was away, as its row keeps it; `body` is the record as JSON."""
     return {
-        "allowed": reason is ReasonCode.ALLOWED,
-        "reason": reason.value,
-        "denied_by": denied_by,
-        "decided_ms": decided_ms,
-        "expires_ms": expires_ms,
-        "reserve_micros": record.reserve_micros,
+        "allowed": answer.allowed,
+        "decided_ms": answer.now_ms,
+        "expires_ms": answer.expires_ms,
+        "answer": answer.to_text(),
         "pricing": Pricing(record.provider, record.model or None, record.complexity).to_text(),
-        "counted": counted,
-        "rated": rated,
         "body": body,
         "idempotency": None if idempotency is None else [idempotency.key, idempotency.request_hash],
     }
 
 
-def fold_question(row: Any, known: Any | None, document: GovernanceDocument) -> Fold | Settle | Cancel:
-    """What to ask the gate for a row of `pending_events`; `known` is the decision as the ledger has it."""
+def fold_question(row: Any, known: Any | None, document: GovernanceDocument, plan_of: PlanOf) -> Fold | Settle | Cancel:
+    """What to ask the gate for a row of `pending_events`; `known` is the decision as the ledger has it.
+
+    `document` is the one whose counters are installed, `plan_of` finds what a check was tested against.
+    """
     payload = row.payload
     if row.kind == "check":
-        return _fold_check(row.org_id, row.decision_id, payload)
+        return _fold_check(row.decision_id, payload, plan_of)
     record = "" if known is None else _record_of(known, document)
     if row.kind == "cancel":
         return Cancel(row.org_id, row.decision_id, record, waited=True)
@@ -80,9 +71,9 @@ def fold_outcome(question: Fold | Settle | Cancel, status: str, known: Any | Non
     return ""
 
 
-def _fold_check(org_id: str, decision_id: str, payload: dict[str, Any]) -> Fold:
+def _fold_check(decision_id: str, payload: dict[str, Any], plan_of: PlanOf) -> Fold:
     record = CheckRecord.from_json(payload["body"])
-    plan = CallPlan(org_id, record.counters, record.rates)
+    plan = plan_of(record, payload["decided_ms"])
     hold = HoldRecord("H", record.reserve_micros, 0, Pricing.from_text(payload["pricing"]), plan.counter_names)
     return Fold(
         plan=plan,
@@ -90,12 +81,9 @@ def _fold_check(org_id: str, decision_id: str, payload: dict[str, Any]) -> Fold:
         allowed=payload["allowed"],
         decided_ms=payload["decided_ms"],
         expires_ms=payload["expires_ms"],
-        reason=payload["reason"],
-        denied_by=payload["denied_by"],
+        answer=payload["answer"],
         body=payload["body"],
         record=hold.to_text(),
-        counted=payload["counted"],
-        rated=payload["rated"],
         idempotency=Idempotency(*payload["idempotency"]) if payload["idempotency"] else None,
     )
 

@@ -44,6 +44,15 @@ def round_to_micros(usd: Decimal) -> Micros:
     return Micros(int(EXACT.quantize(EXACT.multiply(usd, Decimal(MICROS_PER_USD)), Decimal(1))))
 
 
+def divide_half_even(numerator: int, denominator: int) -> Micros:
+    """Divide whole numbers that are not negative, rounding half-even."""
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    if twice > denominator or (twice == denominator and quotient % 2):
+        quotient += 1
+    return Micros(quotient)
+
+
 def to_usd(micros: int) -> Decimal:
     """The exact dollar amount of so many micro-dollars."""
     return EXACT.divide(Decimal(micros), Decimal(MICROS_PER_USD))

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.errors import InvalidValue
@@ -54,8 +54,7 @@ def read_requests(requests: Iterable[Mapping[str, Any]]) -> list[Request]:
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(NamedTuple):
     """Everything known about a call, from the request and from the agent's registration."""
 
     org_id: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from engine.admission.plan import PlannedCounter, PlannedRate
 from engine.decision import CounterReading, RateReading, ReasonCode
@@ -47,6 +46,11 @@ class CheckAnswer:
         """Every rate scope that was tested."""
         return tuple(map(read_rate, self.planned_rates, self.rated.split()))
 
+    def to_text(self) -> str:
+        """As `check.lua` says it."""
+        verdict = f"{self.reason.value} {self.denied_by} {self.wait_ms} {self.expires_ms}"
+        return f"{verdict}|{self.counted}|{self.rated}"
+
     def message(self, reserve_micros: int, denial: str) -> str:
         """The sentence for a person. `denial` is the sentence of a denial that no counter or window explains."""
         return check_message(self, reserve_micros, denial)
@@ -64,11 +68,12 @@ class CheckAnswer:
         return max(1, -(-self.wait_ms // 1000))
 
 
-def read_check(reply: Sequence[Any], counters: Sequence[PlannedCounter], rates: Sequence[PlannedRate]) -> CheckAnswer:
-    """Type the reply of `check.lua`; `counters` and `rates` are what was asked."""
-    _, now, reason, denied_by, counted, rated, wait, expires = reply
+def read_check(now_ms: int, text: str, counters: Sequence[PlannedCounter], rates: Sequence[PlannedRate]) -> CheckAnswer:
+    """Type the answer of `check.lua` or of an event; `counters` and `rates` are what was asked."""
+    verdict, counted, rated = text.split("|")
+    reason, denied_by, wait, expires = verdict.split()
     return CheckAnswer(
-        _REASONS[reason], int(denied_by), int(now), int(wait), int(expires), counted, rated, counters, rates
+        _REASONS[reason], int(denied_by), now_ms, int(wait), int(expires), counted, rated, counters, rates
     )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from engine.admission.wire import Links, bad_url, connection_settings, packed, unanswered
@@ -28,7 +30,9 @@ class AsyncWire:
         self._links = links
         try:
             # A task's own deadline ends its waiting, so the connection has none.
-            parsed = redis.asyncio.ConnectionPool.from_url(url, **connection_settings(None))
+            parsed = redis.asyncio.ConnectionPool.from_url(
+                url, **{**connection_settings(None), "retry": Retry(NoBackoff(), 0)}
+            )
             self._class: Any = parsed.connection_class
             self._settings = parsed.connection_kwargs
             self._class(**self._settings)  # for nothing but its complaints
@@ -97,7 +101,11 @@ class _Lane:
         # Nothing may come between taking a place in the queue and sending, or answers would be mixed up:
         # send_packed_command writes before it awaits anything.
         self._waiting.append(answer)
-        await self._connection.send_packed_command([command], check_health=False)
+        try:
+            await self._connection.send_packed_command([command], check_health=False)
+        except BaseException:
+            answer.cancel()
+            raise
         return await answer
 
     def retire(self) -> None:

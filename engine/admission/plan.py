@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from engine.admission.keys import ring_key, state_keys
 from engine.clock import from_ms
@@ -22,7 +22,7 @@ from engine.request import CallFacts
 REMEMBERED_PLANS = 4096
 """Plans kept by a planner; users are many, so the oldest go first."""
 
-_PERIOD_WORDS = {"month": "monthly", "day": "daily"}
+_PERIOD_NUMBERS = {"month": 1, "day": 2}
 _REPORT_ORDER = {"org": 0, "team": 1, "user": 2}
 
 
@@ -54,39 +54,6 @@ class PlannedCounter:
         object.__setattr__(self, "warning_micros", _reached_at(self.limit_micros, self.warning_threshold))
         object.__setattr__(self, "degradation_micros", _reached_at(self.limit_micros, self.degradation_threshold))
 
-    def to_list(self) -> list[Any]:
-        """As JSON-ready values."""
-        return [
-            self.budget_id,
-            self.scope,
-            self.period.kind,
-            self.period.label,
-            self.period.start_ms,
-            self.period.end_ms,
-            self.limit_micros,
-            self.execution_limit,
-            int(self.hard),
-            str(self.warning_threshold),
-            str(self.degradation_threshold),
-            str(self.outage_allowance),
-        ]
-
-    @classmethod
-    def from_list(cls, values: list[Any]) -> PlannedCounter:
-        """Read back what `to_list` wrote."""
-        budget_id, scope, kind, label, start, end, limit, executions, hard, warning, degradation, allowance = values
-        return cls(
-            budget_id,
-            scope,
-            Period(kind, label, from_ms(start), from_ms(end)),
-            limit,
-            executions,
-            bool(hard),
-            Decimal(warning),
-            Decimal(degradation),
-            Decimal(allowance),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class PlannedRate:
@@ -102,16 +69,6 @@ class PlannedRate:
     def name(self) -> str:
         """What tells this scope from every other."""
         return f"{self.rate_limit_id}|{self.scope}"
-
-    def to_list(self) -> list[Any]:
-        """As JSON-ready values."""
-        return [self.rate_limit_id, self.per, self.scope, self.limits, self.outage_mode]
-
-    @classmethod
-    def from_list(cls, values: list[Any]) -> PlannedRate:
-        """Read back what `to_list` wrote."""
-        rate_limit_id, per, scope, limits, outage_mode = values
-        return cls(rate_limit_id, per, scope, tuple(limits), outage_mode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,29 +105,20 @@ class CallPlan:
         return tuple(ring_key(self.org_id, rate.rate_limit_id, rate.scope) for rate in self.rates)
 
     @cached_property
-    def arguments(self) -> tuple[str | int, ...]:
-        """The plan as the last arguments of `check.lua`. A soft budget has no limit there."""
-        arguments: list[str | int] = [len(self.counters), len(self.rates)]
+    def numbers(self) -> bytes:
+        """The plan's numbers as `check.lua` unpacks them. A soft budget has no limit there."""
+        numbers = [len(self.counters), len(self.rates)]
         for counter in self.counters:
-            arguments += [
-                counter.name,
-                _PERIOD_WORDS[counter.period.kind],
+            numbers += [
+                _PERIOD_NUMBERS[counter.period.kind],
                 counter.period.start_ms,
                 counter.period.end_ms,
                 _limit(counter.limit_micros if counter.hard else None),
                 _limit(counter.execution_limit if counter.hard else None),
             ]
-        return (*arguments, *self.rate_limits)
-
-    @cached_property
-    def rate_limits(self) -> tuple[int, ...]:
-        """Limits of minute, hour and day of each rate scope, -1 for none."""
-        return tuple(_limit(limit) for rate in self.rates for limit in rate.limits)
-
-    @cached_property
-    def json(self) -> str:
-        """Counters and rate scopes as two JSON lists."""
-        return _compact([c.to_list() for c in self.counters]) + "," + _compact([r.to_list() for r in self.rates])
+        numbers += [_limit(limit) for rate in self.rates for limit in rate.limits]
+        # Every one of them is below 2^53, so a double has it exactly.
+        return struct.pack(f">{len(numbers)}d", *numbers)
 
 
 class Planner:
@@ -269,7 +217,3 @@ def _reached_at(limit_micros: int | None, share: Decimal) -> int | None:
 
 def _limit(value: int | None) -> int:
     return -1 if value is None else value
-
-
-def _compact(values: list[list[Any]]) -> str:
-    return json.dumps(values, separators=(",", ":"))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 from engine.admission.keys import idempotency_key, state_keys
 from engine.admission.plan import CallPlan
 
-Argument = str | int
+Argument = str | int | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Question(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Check:
     """May this call happen? `denied` is the reason code of a denial decided before, or empty."""
 
@@ -80,7 +80,8 @@ class Check:
             self.body,
             self.pricing,
             self.idempotency.request_hash if self.idempotency else "",
-            *self.plan.arguments,
+            self.plan.numbers,
+            *self.plan.counter_names,
         )
 
 
@@ -142,7 +143,10 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Take over a decision that was made while Redis was away. `record` is its hold when it was allowed."""
+    """Take over a decision that was made while Redis was away.
+
+    `answer` is what `check.lua` would have said, `record` its hold when it was allowed.
+    """
 
     script: ClassVar[str] = "fold"
     expires: ClassVar[bool] = False
@@ -152,12 +156,9 @@ class Fold:
     allowed: bool
     decided_ms: int
     expires_ms: int
-    reason: str
-    denied_by: int
+    answer: str
     body: str
     record: str
-    counted: str
-    rated: str
     idempotency: Idempotency | None = None
 
     @property
@@ -173,14 +174,11 @@ class Fold:
             int(self.allowed),
             self.decided_ms,
             self.expires_ms,
-            self.reason,
+            self.answer,
             self.body,
             self.record,
-            self.rated,
-            self.idempotency.request_hash if self.idempotency else "",
-            self.denied_by,
             len(self.plan.rates),
-            self.counted,
+            self.idempotency.request_hash if self.idempotency else "",
             *(counter.period.end_ms for counter in self.plan.counters),
         )
 
@@ -202,7 +200,7 @@ class Peek:
     @property
     def arguments(self) -> Sequence[Argument]:
         """As peek.lua lists them."""
-        return (len(self.plan.counters), *self.plan.counter_names, *self.plan.rate_limits)
+        return (self.plan.numbers, *self.plan.counter_names)
 
 
 @dataclass(frozen=True, slots=True)

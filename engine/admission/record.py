@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.pricing.basis import Pricing
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRecord:
+class CheckRecord(NamedTuple):
     """Facts, price and policy result of one check.
 
     Absent names are empty texts; `prepare_us` is microseconds. `outage` says why the gate did not decide; empty when
-    it did.
+    it did. Counters and rate scopes are not in it: the document version and the facts say which they were.
     """
 
     agent_id: str
@@ -40,50 +38,17 @@ class CheckRecord:
     matched_policies: tuple[str, ...]
     denial: str
     outage: str
-    counters: tuple[PlannedCounter, ...]
-    rates: tuple[PlannedRate, ...]
 
-    def to_json(self, plan: CallPlan) -> str:
-        """The record as compact JSON; `plan` is where its counters and rate scopes come from."""
-        head = _ENCODER.encode(
-            [
-                self.agent_id,
-                self.team_id,
-                self.user_id,
-                self.provider,
-                self.model,
-                self.environment,
-                self.complexity,
-                self.action,
-                self.input_tokens,
-                self.output_tokens,
-                self.estimate_micros,
-                self.reserve_micros,
-                self.document_version,
-                self.price_book_version,
-                self.prepare_us,
-                self.policy_effect,
-                self.policy_reason,
-                self.matched_policies,
-                self.denial,
-                self.outage,
-            ]
-        )
-        return f"{head[:-1]},{plan.json}]"
+    def to_json(self) -> str:
+        """The record as compact JSON: a list of its values."""
+        return _ENCODER.encode(self)
 
     @classmethod
     def from_json(cls, text: str) -> CheckRecord:
         """Read back what `to_json` wrote."""
         values: list[Any] = json.loads(text)
-        *simple, matched, denial, outage, counters, rates = values
-        return cls(
-            *simple,  # type: ignore[call-arg]
-            tuple(matched),
-            denial,
-            outage,
-            tuple(map(PlannedCounter.from_list, counters)),
-            tuple(map(PlannedRate.from_list, rates)),
-        )
+        *simple, matched, denial, outage = values
+        return cls._make([*simple, tuple(matched), denial, outage])
 
 
 @dataclass(frozen=True, slots=True)

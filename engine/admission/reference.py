@@ -19,12 +19,12 @@ from engine.admission.reference_state import (
     FORGET_HOLD,
     HELD,
     SETTLED,
+    Agenda,
     Answered,
     Counters,
     HeldCall,
     Holds,
     Organization,
-    Plans,
     Total,
 )
 
@@ -111,12 +111,12 @@ def _check(org: Organization, check: Check, now: int) -> Answer:
         if answered.request_hash != idempotency.request_hash:
             return ["REUSED"]
         return ["REPEATED", answered.decision_id, answered.decided_ms, answered.expires_ms]
-    if not all(counter.period.start_ms <= now < counter.period.end_ms for counter in plan.counters):
-        return ["WRONG_PERIOD"]
-    org.do_what_is_due(now, EXPIRED_BY_A_CHECK)
     if check.decision_id in org.holds.calls:
         # Its caller has given up on this check and gone another way.
         return ["LATE"]
+    if not all(counter.period.start_ms <= now < counter.period.end_ms for counter in plan.counters):
+        return ["WRONG_PERIOD"]
+    org.do_what_is_due(now, EXPIRED_BY_A_CHECK)
 
     totals = [org.counters.read(name) for name in plan.counter_names]
     waits = [org.windows_of(rate.name).wait(now, rate.limits) for rate in plan.rates]
@@ -124,23 +124,20 @@ def _check(org: Organization, check: Check, now: int) -> Answer:
     wait = _longest([wait for wait, _ in waits])
     allowed = reason == "allowed"
     expires = now + check.hold_ms if allowed else 0
-    counted, rated = _counted(totals), _rated(org, plan, now)
-    org.events.append(
-        now, k="check", d=check.decision_id, t=now, o=reason, i=denied_by, c=counted, r=rated, e=expires, w=wait,
-        b=check.body,
-    )  # fmt: skip
+    answer = f"{reason} {denied_by} {wait} {expires}|{_counted(totals)}|{_rated(org, plan, now)}"
+    org.events.append(now, k="check", d=check.decision_id, t=now, a=answer, b=check.body)
     if allowed:
         hold = HeldCall(HELD, check.reserve_micros, 0, check.pricing, plan.counter_names)
         for counter in plan.counters:
             if org.counters.read(counter.name).executions == 0:
-                org.plans.agenda.put(FORGET_COUNTER, counter.name, counter.period.end_ms + ENDED_COUNTER_MS)
+                org.agenda.put(FORGET_COUNTER, counter.name, counter.period.end_ms + ENDED_COUNTER_MS)
         _open_hold(org, check.decision_id, hold, expires)
         for rate in plan.rates:
             org.windows_to_count_in(rate.name).hit(now)
         if idempotency is not None:
             answered = Answered(idempotency.request_hash, check.decision_id, now, expires)
             org.remember_answer(idempotency.key, answered, now)
-    return ["ALLOWED" if allowed else "DENIED", reason, denied_by, counted, rated, wait, expires]
+    return ["ALLOWED" if allowed else "DENIED", answer]
 
 
 def _verdict(check: Check, totals: Sequence[Total], full_windows: Sequence[str]) -> tuple[str, int]:
@@ -214,18 +211,15 @@ def _fold(org: Organization, fold: Fold, now: int) -> Answer:
         # The gate had allowed what its caller, who got no answer, took for a denial.
         _cancel_hold(org, fold.decision_id, stands, now, waited=True)
         return ["UNDONE"]
-    org.events.append(
-        now, k="check", d=fold.decision_id, t=fold.decided_ms, o=fold.reason, i=fold.denied_by, c=fold.counted,
-        r=fold.rated, e=fold.expires_ms if fold.allowed else 0, w=0, b=fold.body, p="1",
-    )  # fmt: skip
+    org.events.append(now, k="check", d=fold.decision_id, t=fold.decided_ms, a=fold.answer, b=fold.body, p="1")
     if not fold.allowed:
         org.holds.calls[fold.decision_id] = HeldCall(DENIED, 0, 0, "-", ())
-        org.plans.agenda.put(FORGET_HOLD, fold.decision_id, now + CLOSED_HOLD_MS)
+        org.agenda.put(FORGET_HOLD, fold.decision_id, now + CLOSED_HOLD_MS)
         return ["FOLDED"]
     for counter in fold.plan.counters:
         # Its period may be long over.
         at = max(counter.period.end_ms, now) + ENDED_COUNTER_MS
-        org.plans.agenda.put(FORGET_COUNTER, counter.name, at)
+        org.agenda.put(FORGET_COUNTER, counter.name, at)
     _open_hold(org, fold.decision_id, HeldCall.from_text(fold.record), fold.expires_ms)
     for rate in fold.plan.rates:
         org.windows_to_count_in(rate.name).hit_late(fold.decided_ms)
@@ -264,13 +258,13 @@ def _install(org: Organization, install: Install) -> Answer:
         return ["OUTDATED"]
     org.counters = Counters(install.epoch, install.document_version, install.expired_holds)
     org.holds = Holds(install.epoch)
-    org.plans = Plans(install.epoch)
+    org.agenda = Agenda(install.epoch)
     for counter in install.counters:
         org.counters.totals[counter.name] = Total(counter.spent_micros, counter.held_micros, counter.executions)
-        org.plans.agenda.put(FORGET_COUNTER, counter.name, counter.end_ms + ENDED_COUNTER_MS)
+        org.agenda.put(FORGET_COUNTER, counter.name, counter.end_ms + ENDED_COUNTER_MS)
     for hold in install.holds:
         org.holds.calls[hold.decision_id] = HeldCall.from_text(hold.record)
-        org.plans.agenda.put(EXPIRE_HOLD, hold.decision_id, hold.expires_ms)
+        org.agenda.put(EXPIRE_HOLD, hold.decision_id, hold.expires_ms)
     org.events.go_on_after(install.cursor)
     return ["INSTALLED"]
 
@@ -281,7 +275,7 @@ def _open_hold(org: Organization, decision_id: str, hold: HeldCall, expires_ms: 
         total.held_micros += hold.reserve_micros
         total.executions += 1
     org.holds.calls[decision_id] = hold
-    org.plans.agenda.put(EXPIRE_HOLD, decision_id, expires_ms)
+    org.agenda.put(EXPIRE_HOLD, decision_id, expires_ms)
 
 
 def _cancel_hold(org: Organization, decision_id: str, hold: HeldCall, now: int, *, waited: bool) -> None:

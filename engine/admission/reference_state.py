@@ -80,7 +80,8 @@ class Agenda:
     What is due is done in the order of its time; at one time by kind, then by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int | None = None) -> None:
+        self.epoch = epoch
         self.times: dict[tuple[str, str], int] = {}
         self._in_order: list[tuple[int, tuple[str, str]]] = []
 
@@ -133,14 +134,6 @@ class Holds:
 
 
 @dataclass(slots=True)
-class Plans:
-    """When holds expire and what is forgotten when."""
-
-    epoch: int | None = None
-    agenda: Agenda = field(default_factory=Agenda)
-
-
-@dataclass(slots=True)
 class Events:
     """What the ledger has still to read. Trimming does not set ids back."""
 
@@ -168,14 +161,15 @@ class Organization:
 
     Its parts may be lost one by one, when a server is emptied or drops what it should not. Three of them carry the
     epoch of the install that made them, and the state counts only while these agree. Windows and answers carry none:
-    losing them forgets requests, never money. The real gate forgets a scope that has counted nothing for 25 hours;
-    by then nothing is left in its longest window of 24 hours and one sub-bucket, so this is not told apart here.
+    losing them forgets requests, never money. The real gate drops windows 25 hours after their newest sub-bucket of
+    the day was begun; all of it has left by then, so only a clock that is wrong by an hour or more could tell that they
+    are kept here.
     """
 
     def __init__(self) -> None:
         self.counters = Counters()
         self.holds = Holds()
-        self.plans = Plans()
+        self.agenda = Agenda()
         self.events = Events()
         self.windows: dict[str, RollingWindows] = {}
         self.answers: dict[str, Answered] = {}
@@ -185,7 +179,7 @@ class Organization:
     def is_cold(self) -> bool:
         """Whether nothing can be said of this organization before its state is installed."""
         epoch = self.counters.epoch
-        return epoch is None or epoch != self.holds.epoch or epoch != self.plans.epoch
+        return epoch is None or epoch != self.holds.epoch or epoch != self.agenda.epoch
 
     def close(self, decision_id: str, hold: HeldCall, state: str, amount_micros: int, now_ms: int) -> None:
         """Close a hold: release what it still holds, charge `amount_micros`, remember it for an hour.
@@ -200,17 +194,17 @@ class Organization:
             if state == CANCELLED:
                 self.counters.change(name).executions -= 1
         self.holds.calls[decision_id] = replace(hold, state=state, charged_micros=amount_micros)
-        self.plans.agenda.drop(EXPIRE_HOLD, decision_id)
-        self.plans.agenda.put(FORGET_HOLD, decision_id, now_ms + CLOSED_HOLD_MS)
+        self.agenda.drop(EXPIRE_HOLD, decision_id)
+        self.agenda.put(FORGET_HOLD, decision_id, now_ms + CLOSED_HOLD_MS)
 
     def keep_a_while(self, hold: HeldCall, now_ms: int) -> None:
         """Forget the hold's counters in two days unless that is planned: those long over came back for one change."""
         for name in hold.counters:
-            self.plans.agenda.put_if_absent(FORGET_COUNTER, name, now_ms + ENDED_COUNTER_MS)
+            self.agenda.put_if_absent(FORGET_COUNTER, name, now_ms + ENDED_COUNTER_MS)
 
     def do_what_is_due(self, now_ms: int, most: int) -> int:
         """Expire holds and forget what is over, at most so many things; how many were due."""
-        due = self.plans.agenda.due(now_ms, most)
+        due = self.agenda.due(now_ms, most)
         for kind, name in due:
             if kind == EXPIRE_HOLD and name in self.holds.calls:
                 self._expire(name, self.holds.calls[name], now_ms)
@@ -218,7 +212,7 @@ class Organization:
                 self.holds.calls.pop(name, None)
             elif kind == FORGET_COUNTER:
                 self.counters.totals.pop(name, None)
-            self.plans.agenda.drop(kind, name)
+            self.agenda.drop(kind, name)
         return len(due)
 
     def _expire(self, decision_id: str, hold: HeldCall, now_ms: int) -> None:

@@ -62,3 +62,15 @@ def live_document(connection: Connection, org_id: str) -> LiveDocument:
     if row is None:
         raise DocumentError(f"organization {org_id!r} has no governance document yet")
     return LiveDocument(row.version, parse_document(row.content, f"version {row.version} of {org_id}"))
+
+
+def document_version(connection: Connection, org_id: str, version: int) -> LiveDocument:
+    """One version of an organization's document, live or not. Raises `DocumentError` when there is none."""
+    content = connection.execute(
+        select(document_versions.c.content).where(
+            document_versions.c.org_id == org_id, document_versions.c.version == version
+        )
+    ).scalar_one_or_none()
+    if content is None:
+        raise DocumentError(f"organization {org_id!r} has no version {version} of its governance document")
+    return LiveDocument(version, parse_document(content, f"version {version} of {org_id}"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from engine.admission.answers import CheckAnswer, read_check
+from engine.admission.plan import CallPlan
 from engine.admission.record import CheckRecord, HoldRecord
 from engine.clock import from_ms
 from engine.ids import check_decision_id
@@ -20,12 +22,16 @@ LATEST_MS = 253_402_300_799_999
 LARGEST_NUMBER = 2**53
 LONGEST_NAME = 128
 
+PlanOf = Callable[[CheckRecord, int], CallPlan]
+"""Finds what a check at an instant (milliseconds) was tested against."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A call was decided."""
+    """A call was decided; `plan` is what it was tested against."""
 
     record: CheckRecord
+    plan: CallPlan
     answer: CheckAnswer
 
 
@@ -55,10 +61,13 @@ class LedgerEvent:
     waited: bool = False
 
 
-def read_event(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
-    """Type one stream entry. One that the gate did not write is kept as it is, with kind `unreadable`."""
+def read_event(stream_id: str, fields: dict[str, str], plan_of: PlanOf) -> LedgerEvent:
+    """Type one stream entry; `plan_of` finds the counters and rate scopes of a check.
+
+    One that the gate did not write is kept as it is, with kind `unreadable`.
+    """
     try:
-        return _typed(stream_id, fields)
+        return _typed(stream_id, fields, plan_of)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         at = from_ms(min(int(stream_id.partition("-")[0]), LATEST_MS))
         # PostgreSQL's JSON holds no zero bytes.
@@ -66,7 +75,7 @@ def read_event(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
         return LedgerEvent(stream_id, "unreadable", "", at, None, kept)
 
 
-def _typed(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
+def _typed(stream_id: str, fields: dict[str, str], plan_of: PlanOf) -> LedgerEvent:
     kind = fields["k"]
     if kind not in KINDS:
         raise ValueError(kind)
@@ -83,13 +92,13 @@ def _typed(stream_id: str, fields: dict[str, str]) -> LedgerEvent:
         kind=kind,
         decision_id=check_decision_id(fields["d"]),
         at=from_ms(_number(fields["t"])),
-        fact=_checked(fields) if kind == "check" else _closed(fields, body or {}),
+        fact=_checked(fields, plan_of) if kind == "check" else _closed(fields, body or {}),
         payload=payload,
         waited=fields.get("p") == "1",
     )
 
 
-def _checked(fields: dict[str, str]) -> Checked:
+def _checked(fields: dict[str, str], plan_of: PlanOf) -> Checked:
     record = CheckRecord.from_json(fields["b"])
     for name in (record.agent_id, record.team_id, record.user_id, record.provider, record.model, record.environment,
                  record.complexity, record.action, record.price_book_version):  # fmt: skip
@@ -98,8 +107,12 @@ def _checked(fields: dict[str, str]) -> Checked:
     for number in (record.estimate_micros, record.reserve_micros, record.document_version, record.prepare_us,
                    record.input_tokens or 0, record.output_tokens or 0):  # fmt: skip
         _number(str(number))
-    reply = [None, fields["t"], fields["o"], fields["i"], fields["c"], fields["r"], fields["w"], fields["e"]]
-    return Checked(record, read_check(reply, record.counters, record.rates))
+    at_ms = _number(fields["t"])
+    plan = plan_of(record, at_ms)
+    answer = read_check(at_ms, fields["a"], plan.counters, plan.rates)
+    if len(answer.counters) not in (0, len(plan.counters)) or len(answer.rates) not in (0, len(plan.rates)):
+        raise ValueError(fields["a"])
+    return Checked(record, plan, answer)
 
 
 def _closed(fields: dict[str, str], usage: dict[str, Any]) -> Closed:

@@ -186,7 +186,7 @@ def _count_check(deltas: Deltas, limits: BudgetLimits, row: dict[str, Any], fact
     if not fact.answer.allowed:
         return
     keys: list[BudgetKey] = []
-    for counter in fact.record.counters:
+    for counter in fact.plan.counters:
         key = (counter.budget_id, counter.scope, counter.period.kind, counter.period.label)
         keys.append(key)
         limits[key] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,19 @@ class Pricing:
         """Read back what `to_text` wrote."""
         provider, model, complexity = text.split(",")
         return cls(provider, model or None, complexity)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The price-book cost of a call, in micro-dollars: what is held is `reserve_micros`."""
+
+    estimate_micros: int
+    reserve_micros: int
+    multiplier: Decimal
+    buffer: Decimal
+    price_book_version: str
+
+    @property
+    def buffer_micros(self) -> int:
+        """Held on top of the estimate."""
+        return self.reserve_micros - self.estimate_micros

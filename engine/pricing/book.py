@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from engine.money import round_to_micros
 
 PRICE_BOOK_VERSION = "2026-11-01"
 """Version of the rows below; every decision carries it."""
@@ -17,10 +19,16 @@ COMPLEXITY_MULTIPLIERS = {"simple": Decimal("0.5"), "standard": Decimal("1.0"), 
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and the same in micro-dollars; no list price is finer than that."""
 
     input_usd: Decimal
     output_usd: Decimal
+    input_micros_per_million: int = field(init=False)
+    output_micros_per_million: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input_micros_per_million", round_to_micros(self.input_usd))
+        object.__setattr__(self, "output_micros_per_million", round_to_micros(self.output_usd))
 
 
 def _tokens(input_usd: str, output_usd: str) -> TokenPrice:

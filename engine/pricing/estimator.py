@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import Decimal
+from fractions import Fraction
 
-from engine.decision import Estimate
 from engine.errors import InvalidValue
-from engine.money import EXACT, MICROS_PER_USD, Micros, round_to_micros, to_usd
+from engine.money import EXACT, MICROS_PER_USD, Micros, divide_half_even, round_to_micros, to_usd
+from engine.pricing.basis import Estimate
 from engine.pricing.book import (
     COMPLEXITY_MULTIPLIERS,
     DEFAULT_BUFFER,
@@ -17,6 +18,8 @@ from engine.pricing.book import (
 )
 
 LARGEST_TOKEN_COUNT = 1_000_000_000
+
+_WITH_BUFFER = 1 + Fraction(DEFAULT_BUFFER)
 
 
 class UnknownPrice(Exception):
@@ -59,7 +62,7 @@ class ExternalAgentCostEstimator:
         estimate = price_call(platform_type, complexity, input_tokens, output_tokens, model)
         return Estimate(
             estimate_micros=estimate,
-            reserve_micros=round_to_micros(EXACT.multiply(to_usd(estimate), EXACT.add(Decimal(1), DEFAULT_BUFFER))),
+            reserve_micros=divide_half_even(estimate * _WITH_BUFFER.numerator, _WITH_BUFFER.denominator),
             multiplier=COMPLEXITY_MULTIPLIERS[complexity],
             buffer=DEFAULT_BUFFER,
             price_book_version=PRICE_BOOK_VERSION,
@@ -89,10 +92,9 @@ def price_call(
         raise UnknownPrice(f"the price book has no price for model {model!r}")
     if input_tokens is None and output_tokens is None:
         raise UnknownPrice(f"provider {provider!r} is priced by tokens: give input_tokens and output_tokens")
-    with localcontext(EXACT):
-        # Dollars per million tokens are micro-dollars per token.
-        micros = price.input_usd * tokens_in + price.output_usd * tokens_out
-        return round_to_micros(micros / MICROS_PER_USD)
+    # Dollars per million tokens are micro-dollars per token; kept in millionths of those, all of it is whole numbers.
+    millionths = price.input_micros_per_million * tokens_in + price.output_micros_per_million * tokens_out
+    return divide_half_even(millionths, MICROS_PER_USD)
 
 
 def check_tokens(count: int | None, field: str) -> int:

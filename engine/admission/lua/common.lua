@@ -28,10 +28,13 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000)
 end
 
-local function is_cold(epoch)
-  return not epoch
-    or redis.call('HGET', KEYS[2], 'epoch') ~= epoch
-    or not redis.call('ZSCORE', KEYS[3], 'epoch:' .. epoch)
+-- Whether counters, holds and expiry all carry the same epoch.
+local function is_warm(counters_epoch, holds_epoch)
+  return counters_epoch and counters_epoch == holds_epoch and redis.call('ZSCORE', KEYS[3], 'epoch:' .. counters_epoch)
+end
+
+local function is_cold(counters_epoch)
+  return not is_warm(counters_epoch, redis.call('HGET', KEYS[2], 'epoch'))
 end
 
 local function is_late(now, not_after)

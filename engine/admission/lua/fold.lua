@@ -1,14 +1,13 @@
 -- Take over a decision that was made while Redis was away: count it and append its event, once.
 --
 -- KEYS  1-4 as in common.lua, 5.. one ring string for each rate scope, then the idempotency key when ARGV[9] is given
--- ARGV  1 decision id   2 allowed (1|0)   3 decided (ms)   4 expires (ms)   5 reason   6 body of the event (JSON)
---       7 hold record   8 'minute:hour:day ...' per scope   9 hash of the request with an idempotency key, else ''
---       10 index of what denied   11 number of rate scopes   12 'spent:held:executions ...' per counter
---       then for each counter of the record its end (ms)
+-- ARGV  1 decision id   2 allowed (1|0)   3 decided (ms)   4 expires (ms)   5 the answer, as check.lua gives it
+--       6 body of the event (JSON)   7 hold record   8 number of rate scopes
+--       9 hash of the request with an idempotency key, else ''   10.. for each counter of the record its end (ms)
 -- Answers {'COLD', now}, {'FOLDED', now}, {'SAME', now} when it was done before,
 --         {'UNDONE', now} when the gate had allowed what its caller took for a denial: that hold is cancelled.
 
-local FIRST_END = 13
+local FIRST_END = 10
 local IDEMPOTENCY_MS = 86400000
 
 local now = now_ms()
@@ -26,8 +25,7 @@ if stands then
   close_hold(id, held, 'C', 0, now)
   return { 'UNDONE', now }
 end
-redis.call('XADD', KEYS[4], '*', 'k', 'check', 'd', id, 't', integer(decided), 'o', ARGV[5], 'i', ARGV[10],
-  'c', ARGV[12], 'r', ARGV[8], 'e', allowed and expires or '0', 'w', '0', 'b', ARGV[6], 'p', '1')
+redis.call('XADD', KEYS[4], '*', 'k', 'check', 'd', id, 't', integer(decided), 'a', ARGV[5], 'b', ARGV[6], 'p', '1')
 if not allowed then
   redis.call('HSET', KEYS[2], id, 'D 0 0 -')
   redis.call('ZADD', KEYS[3], integer(now + CLOSED_HOLD_MS), 'c:' .. id)
@@ -42,7 +40,7 @@ for i = FIRST_COUNTER_WORD, #words do
 end
 redis.call('HSET', KEYS[2], id, ARGV[7])
 redis.call('ZADD', KEYS[3], expires, 'o:' .. id)
-for i = 1, tonumber(ARGV[11]) do
+for i = 1, tonumber(ARGV[8]) do
   local key = KEYS[4 + i]
   hit_scope_late(key, read_scope(key, decided), decided)
 end

@@ -1,26 +1,29 @@
 -- Read counters and rate scopes; writes nothing.
 --
 -- KEYS  1-4 as in common.lua, 5.. one ring string for each rate scope
--- ARGV  1 number of counters, then for each its name, then for each rate scope: limits of minute, hour, day
+-- ARGV  1 the plan's numbers, packed as in check.lua   2.. for each counter its name
 -- Answers {'COLD', now}, {'SEEN', now, 'spent:held:executions ...', 'minute:hour:day ...', 'wait ...' per scope (ms)}.
+
+local FIRST_NAME = 2
+local COUNTER_NUMBERS = 5
 
 local now = now_ms()
 if is_cold(redis.call('HGET', KEYS[1], 'epoch')) then
   return { 'COLD', now }
 end
+local plan = { struct.unpack('>' .. string.rep('d', #ARGV[1] / 8), ARGV[1]) }
 local readings = {}
-local first_limit = 2 + tonumber(ARGV[1])
-for i = 2, first_limit - 1 do
-  local name = ARGV[i]
+for i = 1, plan[1] do
+  local name = ARGV[FIRST_NAME + i - 1]
   local values = redis.call('HMGET', KEYS[1], name .. ':s', name .. ':h', name .. ':x')
-  readings[#readings + 1] = (values[1] or '0') .. ':' .. (values[2] or '0') .. ':' .. (values[3] or '0')
+  readings[i] = (values[1] or '0') .. ':' .. (values[2] or '0') .. ':' .. (values[3] or '0')
 end
+local first_limit = 3 + plan[1] * COUNTER_NUMBERS
 local usages, waits = {}, {}
-for i = 5, #KEYS do
-  local at = first_limit + (i - 5) * 3
-  local scope = read_scope(KEYS[i], now)
-  local limits = { tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]) }
-  usages[#usages + 1] = scope_usage(scope)
-  waits[#waits + 1] = integer((scope_wait(KEYS[i], scope, now, limits)))
+for i = 1, plan[2] do
+  local key = KEYS[4 + i]
+  local scope = read_scope(key, now)
+  usages[i] = scope_usage(scope)
+  waits[i] = integer((scope_wait(key, scope, now, plan, first_limit + (i - 1) * 3)))
 end
 return { 'SEEN', now, table.concat(readings, ' '), table.concat(usages, ' '), table.concat(waits, ' ') }

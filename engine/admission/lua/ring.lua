@@ -95,12 +95,12 @@ local function ring_wait(key, scope, j, now, excess)
   return (newest + ring.slots) * ring.width - now
 end
 
--- Milliseconds until a request would pass limits `minute`, `hour`, `day` (-1 for none), the name of the first window
--- that is full now ('' for none); -1 when no waiting helps.
-local function scope_wait(key, scope, now, limits)
+-- Milliseconds until a request would pass the limits of minute, hour and day, which stand in `limits` from `first` on
+-- (-1 for none); -1 when no waiting helps. Then the name of the first window that is full now, '' for none.
+local function scope_wait(key, scope, now, limits, first)
   local wait, full = 0, ''
   for j = 1, 3 do
-    local limit, total = limits[j], scope[j * 3 - 1]
+    local limit, total = limits[first + j - 1], scope[j * 3 - 1]
     if limit >= 0 and total + 1 > limit then
       full = full == '' and RINGS[j].name or full
       if limit == 0 then

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,49 +19,13 @@ from engine.ids import new_decision_id
 from engine.ledger.organizations import request_rebuild
 from engine.ledger.tables import events, organizations
 from engine.ledger.writer import CursorMoved
+from tests.integration.engine.child import live_a_little
 
-ROOT = Path(__file__).parents[3]
 BUDGETS = [
     {"id": "org", "per": "org", "monthly_budget_usd": 1000},
     {"id": "each", "per": "agent", "daily_budget_usd": 200, "monthly_execution_limit": 1000},
     {"id": "people", "per": "user", "daily_execution_limit": 500},
 ]
-
-
-def live_a_little(service: Any, rounds: int = 4) -> set[str]:
-    """Settled, failed, cancelled, open and denied calls; returns their ids."""
-    made = []
-    for round_ in range(rounds):
-        settled = service.check("hook", user_id=f"u{round_ % 2}", estimated_cost="0.25")
-        failed = service.check("copilot_hr", input_tokens=5)
-        cancelled = service.check("coder", input_tokens=1000, output_tokens=10)
-        left_open = service.check("hook", environment="lab", estimated_cost="0.01")
-        denied = service.check("hook", estimated_cost=900)
-        service.settle(settled, actual_cost="0.3")
-        service.settle(failed, output_tokens=7, success=False)
-        service.cancel(cancelled.id)
-        assert not denied.allowed
-        made += [settled, failed, cancelled, left_open, denied]
-    return {decision.id for decision in made}
-
-
-def test_a_writer_killed_anywhere_loses_nothing_and_repeats_nothing(acme_on_each: Any) -> None:
-    acme = acme_on_each
-    acme.write(budgets=BUDGETS)
-    service = acme.service()
-    made = live_a_little(service)
-    for point, nth in (("after read", 2), ("before commit", 3), ("after commit", 2), ("after trim", 1)):
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.integration.engine.child", "writer", acme.database_url, acme.redis_url,
-             "acme", point, str(nth)],
-            cwd=ROOT, timeout=60, check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        assert child.returncode == -signal.SIGKILL, child.stderr
-        made |= live_a_little(service)
-    acme.store()
-    assert {row.decision_id for row in acme.rows()} == made
-    assert acme.events() == []
-    acme.assert_adds_up()
 
 
 def test_two_writers_who_both_believe_they_lead_store_everything_once(acme_on_each: Any) -> None:
@@ -205,7 +165,10 @@ def test_what_the_gate_did_not_write_is_kept_as_it_is_and_blocks_nothing(acme_on
         {"k": "expired", "d": some_id, "t": 1, "h": "", "m": 1},
         {**good, "d": some_id, "b": good["b"].replace('"hook"', '"' + "h" * 500 + '"', 1)},
         {**good, "d": some_id, "b": "[" * 50_000},
-        {**good, "d": some_id, "o": "whatever"},
+        {**good, "d": some_id, "a": "whatever"},
+        {**good, "d": some_id, "a": "unheard 0 0 0||"},
+        {**good, "d": some_id, "a": "allowed 0 0 0|1:2:3 4:5:6 7:8:9|"},
+        {**good, "d": some_id, "b": good["b"].replace(",1,", ",77,")},
         {b"\xff": b"\xfe\x00", "k": b"check"},
     ]
     for fields in strange:
