@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -54,6 +56,7 @@ class Core:
         self._trusted_breaks = 0
         self._run_id = ""
         self._compare_from = 0.0
+        _cores.add(self)
 
     @property
     def document(self) -> LiveDocument:
@@ -102,6 +105,14 @@ class Core:
         """A fact that waits for Redis."""
         return PendingEvent(self.org_id, decision_id, kind, payload)
 
+    def after_fork(self) -> None:
+        """In the child of a fork: threads are gone, and connections are the parent's."""
+        self.database.after_fork()
+        self.background = Background()
+        self.recorder.after_fork()
+        self.limits.after_fork()
+        self.gate.breaker.after_fork()
+
     def close(self) -> None:
         """Write what waits, and let go."""
         self.recorder.close()
@@ -136,3 +147,15 @@ class Core:
 
     def _drain(self) -> LedgerDrain:
         return LedgerDrain(self.database, self._rebuild_gate, self.org_id, lease_seconds=self.settings.lease_seconds)
+
+
+_cores: weakref.WeakSet[Core] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for core in list(_cores):
+        core.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

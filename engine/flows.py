@@ -50,6 +50,8 @@ from engine.request import Request, request_hash
 
 MOST_REPEATS = 5
 """How often a question is put anew because the answer was that it must be."""
+TOGETHER = 50
+"""Questions sent in one go: the deadline is for all of them."""
 _STATE_WORDS = {"S": "settled", "C": "cancelled", "X": "expired"}
 
 
@@ -108,14 +110,18 @@ def check_many(core: Core, requests: Sequence[Request]) -> Flow[list[Decision]]:
         prepared = core.prepare(request.facts)
         asked.append((request, prepared, new_decision_id(), _idempotency(request)))
     started = time.perf_counter_ns()
-    try:
-        if core.distrusts:
-            yield from _trust_again(core)
-        replies = yield AskMany(
-            [question_for(prepared, decision_id, core.hold_ms, key) for _, prepared, decision_id, key in asked]
-        )
-    except GateUnavailable as problem:
-        replies = [problem for _ in asked]
+    replies: list[Reply | GateUnavailable] = []
+    for first in range(0, len(asked), TOGETHER):
+        questions = [
+            question_for(prepared, decision_id, core.hold_ms, key)
+            for _, prepared, decision_id, key in asked[first : first + TOGETHER]
+        ]
+        try:
+            if core.distrusts:
+                yield from _trust_again(core)
+            replies += yield AskMany(questions)
+        except GateUnavailable as problem:
+            replies += [problem for _ in questions]
     made: list[Decision] = []
     for (request, prepared, decision_id, idempotency), reply in zip(asked, replies, strict=True):
         if isinstance(reply, GateUnavailable):
@@ -305,8 +311,6 @@ def _decide_alone(
        any other allowed call goes to the spool.
     """
     now_ms = core.clock.now_ms
-    if idempotency is not None:
-        decision_id = repeatable_decision_id(core.org_id, idempotency.key)
     reserve = prepared.estimate.reserve_micros
     if prepared.denied is not None:
         prepared = in_outage(prepared, outage=str(problem))
@@ -319,6 +323,9 @@ def _decide_alone(
         denial = unavailable_message(verdict.denial or str(problem)) if not verdict.allowed else ""
         prepared = in_outage(prepared, outage=str(problem), denial=denial)
         answer = verdict.answer
+    if idempotency is not None and answer.allowed:
+        # A denied call did nothing, so its key stays free: only what is allowed must be found again.
+        decision_id = repeatable_decision_id(core.org_id, idempotency.key)
     entry = core.recorder.record(_pending_check(core, prepared, decision_id, answer, idempotency))
     try:
         kept = yield Await(entry.kept, core.settings.ledger_patience_seconds)
@@ -326,14 +333,14 @@ def _decide_alone(
         prepared, answer = _unrecorded(core, prepared, decision_id, answer, idempotency, entry, ledger_problem)
         kept = None
     gate_us = (time.perf_counter_ns() - started) // 1000
-    if kept is not None and idempotency is not None and kept["decided_ms"] != answer.now_ms:
-        # Another try of this call was first.
-        if answer.allowed:
+    if kept is not None and idempotency is not None and answer.allowed:
+        same_call = kept["idempotency"] == [idempotency.key, idempotency.request_hash]
+        if not same_call or kept["decided_ms"] != answer.now_ms:
+            # Another call under this key, or another try of this one, was first.
             core.limits.give_back(prepared.plan, reserve)
-        if kept["idempotency"] != [idempotency.key, idempotency.request_hash]:
+        if not same_call:
             raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
-        earlier = read_check(kept["decided_ms"], kept["answer"], prepared.plan.counters, prepared.plan.rates)
-        return conclude(prepared, decision_id, earlier, gate_us)
+        answer = read_check(kept["decided_ms"], kept["answer"], prepared.plan.counters, prepared.plan.rates)
     return conclude(prepared, decision_id, answer, gate_us)
 
 
@@ -348,10 +355,9 @@ def _unrecorded(
 ) -> tuple[PreparedCheck, CheckAnswer]:
     """The ledger database did not take the decision in time."""
     if not answer.allowed:
-        core.recorder.withdraw(entry, entry.event)
+        core.recorder.keep_trying(entry)
         return prepared, answer
-    spent_limited = any(counter.hard for counter in prepared.plan.counters)
-    if not spent_limited:
+    if not any(counter.hard for counter in prepared.plan.counters):
         try:
             core.recorder.spool.append(entry.event)
         except SpoolError as spool_problem:

@@ -95,6 +95,9 @@ class _Lane:
         self._reader = asyncio.create_task(self._read())
 
     async def ask(self, command: bytes) -> Any:
+        if not (self.open and self._connection.is_connected):
+            # Sending would connect it again, and nobody would read the answers.
+            raise redis.ConnectionError("the connection was closed")
         if len(self._waiting) >= MOST_WAITING:
             raise redis.ConnectionError(f"{MOST_WAITING} questions are under way already")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -119,6 +122,7 @@ class _Lane:
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
+        await self._disconnect()
 
     async def _read(self) -> None:
         problem: BaseException = redis.ConnectionError("the connection was closed")
@@ -144,5 +148,8 @@ class _Lane:
                 waiter = self._waiting.popleft()
                 if not waiter.done():
                     waiter.set_exception(redis.ConnectionError(str(problem)))
-            with contextlib.suppress(redis.RedisError, OSError):
-                await self._connection.disconnect(nowait=True)
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        with contextlib.suppress(redis.RedisError, OSError):
+            await self._connection.disconnect(nowait=True)

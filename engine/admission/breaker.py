@@ -53,3 +53,7 @@ class Breaker:
         with self._lock:
             self._failures += 1
             self._next_try = self._clock() + self._rest
+
+    def after_fork(self) -> None:
+        """In the child of a fork: a lock held by another thread of the parent would never be given back."""
+        self._lock = threading.Lock()

@@ -91,6 +91,10 @@ class OutageLimits:
                 own.micros -= reserve_micros
                 own.executions -= 1
 
+    def after_fork(self) -> None:
+        """In the child of a fork: a lock held by another thread of the parent would never be given back."""
+        self._lock = threading.Lock()
+
     def _catch_up(self, now_ms: int) -> None:
         noted, self._noted = self._noted, {}
         if now_ms - self._last_ms > QUIET_MS or len(self._own) > MOST_SCOPES or len(self._own_windows) > MOST_SCOPES:

@@ -66,6 +66,10 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def after_fork(self) -> None:
+        """In the child of a fork: leave the parent's connections alone and make new ones."""
+        self.engine.dispose(close=False)
+
     def close(self) -> None:
         """Close idle connections."""
         self.engine.dispose()

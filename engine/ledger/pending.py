@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, delete, select, tuple_, update
 
 from engine.clock import utc_now
 from engine.ledger.tables import decisions, pending_events
@@ -96,9 +96,4 @@ def refuse_pending(connection: Connection, pending_id: int, problem: str) -> Non
 
 
 def _is_one_of(identities: Iterable[tuple[str, str]]) -> Any:
-    return or_(
-        *(
-            and_(pending_events.c.decision_id == decision_id, pending_events.c.kind == kind)
-            for decision_id, kind in identities
-        )
-    )
+    return tuple_(pending_events.c.decision_id, pending_events.c.kind).in_(list(identities))

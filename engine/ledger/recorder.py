@@ -82,6 +82,15 @@ class PendingRecorder:
             self._start()
             self._wake.notify()
 
+    def keep_trying(self, entry: Entry) -> None:
+        """The caller waits no longer; the event is kept all the same, as soon as the database is there."""
+        with self._wake:
+            entry.left = True
+            if entry.kept.done() and entry.kept.exception() is not None:
+                self._queue.append(Entry(entry.event, left=True))
+            self._start()
+            self._wake.notify()
+
     def abandon(self, entry: Entry) -> None:
         """The caller waits no longer and has kept the event elsewhere; a second copy does no harm."""
         with self._wake:
@@ -92,6 +101,14 @@ class PendingRecorder:
         """Look at what processes before this one left in the spool."""
         with self._wake:
             self._start()
+
+    def after_fork(self) -> None:
+        """Start afresh in the child of a fork: what waits is the parent's to write."""
+        self._wake = threading.Condition()
+        self._queue = deque()
+        self._thread = None
+        self.spool.after_fork()
+        self.breaker.after_fork()
 
     def close(self) -> None:
         """Write what is left, if the database is there, and end."""

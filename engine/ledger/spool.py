@@ -74,6 +74,11 @@ class Spool:
             file.close()
         self._full = []
 
+    def after_fork(self) -> None:
+        """Leave the parent's files to the parent."""
+        self._lock = threading.Lock()
+        self._file, self._full = None, []
+
     def close(self) -> None:
         """Give the files up; the next process takes them over."""
         with self._lock:

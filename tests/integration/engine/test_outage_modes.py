@@ -451,6 +451,45 @@ def test_an_idempotency_key_is_one_decision_also_in_an_outage(acme: Any) -> None
     assert (third.id, third.repeated) == (first.id, True)
 
 
+def test_a_key_that_was_denied_in_an_outage_stays_free(acme: Any) -> None:
+    acme.write(budgets=budget())
+    service = acme.service(redis_timeout_seconds=DEADLINE)
+    first_allowed(service, estimated_cost=0)
+    with hung(acme.redis):
+        denied = service.check("hook", estimated_cost=9, idempotency_key="k1")
+        allowed = service.check("hook", estimated_cost=1, idempotency_key="k1")
+    assert (denied.allowed, allowed.allowed) == (False, True)
+    for _ in range(3):
+        acme.store()
+    acme.assert_adds_up()
+    assert acme.state_of(denied.id)[0] == "denied"
+    assert acme.state_of(allowed.id)[0] == "held"
+
+
+def test_a_forked_child_keeps_its_own_outage_decisions(acme: Any) -> None:
+    acme.write(budgets=budget())
+    service = acme.service(redis_timeout_seconds=DEADLINE)
+    first_allowed(service, estimated_cost=0)
+    with hung(acme.redis):
+        service.check("hook", estimated_cost=1)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if service.check("hook", estimated_cost=1).fail_open else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    for _ in range(3):
+        acme.store()
+    acme.assert_adds_up()
+    assert sum(row.fail_open for row in acme.rows()) == 2
+
+
+def test_more_calls_than_fit_in_one_go_are_asked_in_several(acme: Any) -> None:
+    acme.write(budgets=budget(monthly_budget_usd=400))
+    decisions = acme.service().check_many([{"agent_id": "hook", "estimated_cost": 1}] * 500)
+    assert sum(decision.allowed for decision in decisions) == 400
+    acme.store()
+    acme.assert_adds_up()
+
+
 def test_policies_still_decide_in_an_outage(acme: Any) -> None:
     acme.write(policies=[{"policy_id": "go", "effect": "allow", "conditions": [{"environments": ["production"]}]}])
     service = acme.service(redis_timeout_seconds=DEADLINE)
