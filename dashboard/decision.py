@@ -17,6 +17,7 @@ from engine.money import format_usd
 _RESULTS = {
     "passed": ":green[:material/check: passed]",
     "failed": ":red[:material/close: failed]",
+    "marked": ":orange[:material/flag: over, soft]",
     "no limit": ":gray[:material/all_inclusive: no limit]",
 }
 
@@ -61,7 +62,9 @@ def show_decision(decision_id: str, view: DecisionView | None, close: Callable[[
 
 def _answer(record: DecisionRecord) -> None:
     message = plain(record.message or reason_label(record.reason))
-    if record.outcome == "allowed":
+    if record.fail_open:
+        st.warning(message, title="Allowed while Redis was away", icon=":material/warning:")
+    elif record.outcome == "allowed":
         st.success(message, title="Allowed", icon=":material/check_circle:")
     else:
         st.error(message, title=f"Denied: {reason_label(record.reason)}", icon=":material/block:")
@@ -140,6 +143,7 @@ def facts(record: DecisionRecord) -> dict[str, str]:
         "Action": f"{named(record.action)}, {record.complexity}",
         "Tokens": "–" if record.input_tokens is None and record.output_tokens is None else tokens,
         "Succeeded": {True: "yes", False: "no", None: "–"}[record.success],
+        "Decided by": f"one process alone: {record.outage}" if record.outage else "the gate",
         "Versions": f"document {record.document_version}, prices {record.price_book_version}",
     }
     return {name: plain(value) for name, value in rows.items()}

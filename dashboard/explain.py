@@ -9,7 +9,7 @@ from dashboard.wording import named
 from engine.ledger.queries.decisions import DecisionRecord
 from engine.money import format_usd
 
-Result = Literal["passed", "failed", "no limit"]
+Result = Literal["passed", "failed", "marked", "no limit"]
 _WINDOWS = ("minute", "hour", "day")
 
 
@@ -50,6 +50,7 @@ def _counter_lines(record: DecisionRecord, counter: dict[str, Any]) -> list[Verd
     period = str(counter.get("period_label", ""))
     name = f"{counter.get('budget_id', '')} · {counter.get('scope', '')} · {period}"
     lines: list[Verdict] = []
+    hard = counter.get("hard", True)
     limit, spent, held = counter.get("limit_micros"), counter.get("spent_micros", 0), counter.get("held_micros", 0)
     lines.append(
         Verdict(
@@ -58,15 +59,14 @@ def _counter_lines(record: DecisionRecord, counter: dict[str, Any]) -> list[Verd
             f"hold {format_usd(record.reserve_micros)}",
             f"{format_usd(spent)} + {format_usd(held)} held",
             "no limit" if limit is None else format_usd(limit),
-            _result(spent + held + record.reserve_micros, limit),
+            _result(spent + held + record.reserve_micros, limit, hard=hard),
         )
     )
     executions = counter.get("execution_limit")
     if executions is not None:
         used = counter.get("executions", 0)
-        lines.append(
-            Verdict("Executions", name, "1 call", f"{used:,}", f"{executions:,}", _result(used + 1, executions))
-        )
+        result = _result(used + 1, executions, hard=hard)
+        lines.append(Verdict("Executions", name, "1 call", f"{used:,}", f"{executions:,}", result))
     return lines
 
 
@@ -80,7 +80,10 @@ def _rate_lines(rate: dict[str, Any]) -> list[Verdict]:
     ]
 
 
-def _result(needed: int, limit: int | None) -> Result:
+def _result(needed: int, limit: int | None, *, hard: bool = True) -> Result:
+    """What came of a test; a soft budget marks a call that passes it and lets it go ahead."""
     if limit is None:
         return "no limit"
-    return "passed" if needed <= limit else "failed"
+    if needed <= limit:
+        return "passed"
+    return "failed" if hard else "marked"

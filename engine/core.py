@@ -19,7 +19,7 @@ from engine.document.store import live_document, live_version
 from engine.drain import LedgerDrain
 from engine.errors import DatabaseError, DocumentError, InvalidValue
 from engine.ledger.database import Database
-from engine.ledger.pending import PendingEvent, find_decision
+from engine.ledger.pending import PendingEvent, decision_or_waiting
 from engine.ledger.recorder import PendingRecorder
 from engine.ledger.spool import Spool
 from engine.settings import Settings
@@ -97,7 +97,7 @@ class Core:
 
         def find() -> tuple[Any | None, dict[str, Any] | None]:
             with self.database.read() as connection:
-                return find_decision(connection, self.org_id, decision_id)
+                return decision_or_waiting(connection, self.org_id, decision_id)
 
         return self.background.run(find)
 

@@ -56,7 +56,9 @@ def withdraw_check(connection: Connection, denied: PendingEvent) -> None:
         keep_pending(connection, [PendingEvent(denied.org_id, denied.decision_id, "cancel", {})])
 
 
-def find_decision(connection: Connection, org_id: str, decision_id: str) -> tuple[Any | None, dict[str, Any] | None]:
+def decision_or_waiting(
+    connection: Connection, org_id: str, decision_id: str
+) -> tuple[Any | None, dict[str, Any] | None]:
     """A decision as the ledger has it, and its payload while it waits to be folded in."""
     row = connection.execute(
         select(decisions).where(decisions.c.org_id == org_id, decisions.c.decision_id == decision_id)

@@ -90,7 +90,10 @@ class LedgerEvent:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """One decision in full. Absent team, user, model and environment are empty strings."""
+    """One decision in full. Absent team, user, model and environment are empty strings.
+
+    `outage` says why the gate did not decide, empty when it did; `fail_open` that the call was allowed all the same.
+    """
 
     decision_id: str
     org_id: str
@@ -119,6 +122,8 @@ class DecisionRecord:
     document_version: int
     price_book_version: str
     prepare_us: int
+    outage: str
+    fail_open: bool
     tests: dict[str, Any]
 
 

@@ -20,7 +20,7 @@ from engine.admission.gate import RedisGate
 from engine.admission.keys import state_keys
 from engine.clock import from_ms
 from engine.decision import ReasonCode
-from engine.errors import GateUnavailable, InvalidValue
+from engine.errors import InvalidValue
 from engine.ledger.tables import organizations
 
 DEADLINE = 0.05

@@ -31,6 +31,7 @@ def _record(**changes: Any) -> DecisionRecord:
         "spent_micros": 0,
         "actual_micros": None,
         "success": None,
+        "fail_open": False,
         "tests": {},
     }
     return DecisionRecord(**(values | changes))
@@ -40,6 +41,12 @@ def _record(**changes: Any) -> DecisionRecord:
 def test_a_budget_may_be_filled_exactly_and_not_passed(reserve: int, result: str) -> None:
     [line] = verdicts(_record(reserve_micros=reserve, tests={"counters": [COUNTER]}))
     assert (line.kind, line.result) == ("Budget", result)
+
+
+def test_a_soft_budget_that_is_passed_is_marked_and_not_failed() -> None:
+    soft = COUNTER | {"hard": False, "execution_limit": 4}
+    lines = verdicts(_record(reserve_micros=31, tests={"counters": [soft]}))
+    assert [(line.kind, line.result) for line in lines] == [("Budget", "marked"), ("Executions", "marked")]
 
 
 def test_an_unlimited_budget_is_named_as_such() -> None:
