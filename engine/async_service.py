@@ -10,14 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from engine import flows
 from engine.admission.async_gate import AsyncRedisGate
 from engine.admission.breaker import Breaker
 from engine.admission.gate import RedisGate
 from engine.core import REBUILD_TIMEOUT_SECONDS, Core
 from engine.decision import Decision, Denied
 from engine.document.live import LiveDocument
-from engine.errors import BursarError, GateUnavailable
+from engine.errors import BursarError
+from engine.flows import asking, checking, settling, viewing
+from engine.flows.steps import Ask, AskMany, Await, Flow, NotInTime
 from engine.ledger.database import Database
 from engine.money import Micros
 from engine.opening import FIRST_REBUILD_SECONDS, open_parts
@@ -25,16 +26,7 @@ from engine.policy.conditions import PolicyContext
 from engine.policy.engine import PolicyEvaluationResult
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
-from engine.status import (
-    UNAVAILABLE,
-    BudgetCheckResult,
-    RateLimitCheckResult,
-    Standing,
-    agent_status,
-    budget_result,
-    rate_result,
-    unavailable_rate_result,
-)
+from engine.status import BudgetCheckResult, RateLimitCheckResult
 
 T = TypeVar("T")
 
@@ -84,7 +76,7 @@ class AsyncGovernanceService:
     async def warm_up(self, seconds: float = FIRST_REBUILD_SECONDS) -> None:
         """As `GovernanceService.warm_up`."""
         self._core.recorder.recover()
-        await self._run(flows.warm_up(self._core, seconds))
+        await self._run(asking.warm_up(self._core, seconds))
 
     async def check(
         self,
@@ -116,11 +108,11 @@ class AsyncGovernanceService:
             "output_tokens": output_tokens,
             "estimated_cost": estimated_cost,
         }
-        return await self._run(flows.check(self._core, Request(facts, idempotency_key)))
+        return await self._run(checking.check(self._core, Request(facts, idempotency_key)))
 
     async def check_many(self, requests: Iterable[Mapping[str, Any]]) -> list[Decision]:
         """As `GovernanceService.check_many`."""
-        return await self._run(flows.check_many(self._core, read_requests(requests)))
+        return await self._run(checking.check_many(self._core, read_requests(requests)))
 
     async def settle(
         self,
@@ -134,7 +126,7 @@ class AsyncGovernanceService:
     ) -> Micros:
         """As `GovernanceService.settle`."""
         return await self._run(
-            flows.settle(
+            settling.settle(
                 self._core,
                 decision,
                 org_id=org_id,
@@ -147,7 +139,7 @@ class AsyncGovernanceService:
 
     async def cancel(self, decision: Decision | str, *, org_id: str | None = None) -> None:
         """As `GovernanceService.cancel`."""
-        await self._run(flows.cancel(self._core, decision, org_id=org_id))
+        await self._run(settling.cancel(self._core, decision, org_id=org_id))
 
     @contextlib.asynccontextmanager
     async def guard(self, agent_id: str, **request: Any) -> AsyncIterator[AsyncGuardedCall]:
@@ -159,11 +151,7 @@ class AsyncGovernanceService:
 
     async def check_budget(self, agent_id: str, **request: Any) -> BudgetCheckResult:
         """As `GovernanceService.check_budget`."""
-        try:
-            prepared, reply = await self._run(flows.peek(self._core, Request({"agent_id": agent_id, **request})))
-        except GateUnavailable:
-            return BudgetCheckResult(allowed=False, reason=UNAVAILABLE)
-        return budget_result(Standing.of(prepared.plan, reply), prepared.estimate.reserve_micros)
+        return await self._run(viewing.check_budget(self._core, {"agent_id": agent_id, **request}))
 
     async def check_rate_limit(
         self,
@@ -173,12 +161,8 @@ class AsyncGovernanceService:
         org_id: str | None = None,
     ) -> RateLimitCheckResult:
         """As `GovernanceService.check_rate_limit`."""
-        request = Request({"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id})
-        try:
-            prepared, reply = await self._run(flows.peek(self._core, request))
-        except GateUnavailable:
-            return unavailable_rate_result(self._core.prepare(request.facts).plan)
-        return rate_result(Standing.of(prepared.plan, reply))
+        facts = {"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id}
+        return await self._run(viewing.check_rate_limit(self._core, facts))
 
     async def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
         """As `GovernanceService.evaluate_policies`."""
@@ -186,8 +170,7 @@ class AsyncGovernanceService:
 
     async def status(self, agent_id: str) -> dict[str, Any]:
         """As `GovernanceService.status`."""
-        prepared, reply = await self._run(flows.peek(self._core, Request({"agent_id": agent_id})))
-        return agent_status(agent_id, self._core.document, Standing.of(prepared.plan, reply))
+        return await self._run(viewing.status(self._core, agent_id))
 
     async def close(self) -> None:
         """Close connections, and end the private server if this service started it."""
@@ -202,7 +185,7 @@ class AsyncGovernanceService:
     ) -> None:
         await self.close()
 
-    async def _run(self, flow: flows.Flow[T]) -> T:
+    async def _run(self, flow: Flow[T]) -> T:
         """Run a flow, suspending this task while it waits."""
         answer: Any = None
         problem: BursarError | None = None
@@ -218,16 +201,16 @@ class AsyncGovernanceService:
             result: T = done.value
             return result
 
-    async def _answer(self, step: flows.Ask | flows.AskMany | flows.Await) -> Any:
-        if isinstance(step, flows.Ask):
+    async def _answer(self, step: Ask | AskMany | Await) -> Any:
+        if isinstance(step, Ask):
             return await self.gate.ask(step.question)
-        if isinstance(step, flows.AskMany):
+        if isinstance(step, AskMany):
             return await self.gate.ask_many(step.questions)
         future = asyncio.wrap_future(step.future)
         # Not wait_for: that would cancel what others may wait for too.
         done, _ = await asyncio.wait({future}, timeout=step.seconds)
         if not done:
-            raise flows.NotInTime("not in time")
+            raise NotInTime("not in time")
         return future.result()
 
 

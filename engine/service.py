@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from engine import flows
 from engine.admission.breaker import Breaker
 from engine.admission.gate import RedisGate
 from engine.core import REBUILD_TIMEOUT_SECONDS, Core
 from engine.decision import Decision, Denied
 from engine.document.live import LiveDocument
-from engine.errors import BursarError, GateUnavailable
+from engine.errors import BursarError
+from engine.flows import asking, checking, settling, viewing
+from engine.flows.steps import Ask, AskMany, Await, Flow, NotInTime
 from engine.ledger.database import Database
 from engine.money import Micros
 from engine.opening import FIRST_REBUILD_SECONDS, open_parts
@@ -24,16 +25,7 @@ from engine.policy.conditions import PolicyContext
 from engine.policy.engine import PolicyEvaluationResult
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
-from engine.status import (
-    UNAVAILABLE,
-    BudgetCheckResult,
-    RateLimitCheckResult,
-    Standing,
-    agent_status,
-    budget_result,
-    rate_result,
-    unavailable_rate_result,
-)
+from engine.status import BudgetCheckResult, RateLimitCheckResult
 
 T = TypeVar("T")
 
@@ -94,7 +86,7 @@ class GovernanceService:
         Also looks at what earlier processes could not write to SQL.
         """
         self._core.recorder.recover()
-        self._run(flows.warm_up(self._core, seconds))
+        self._run(asking.warm_up(self._core, seconds))
 
     def check(
         self,
@@ -134,7 +126,7 @@ class GovernanceService:
             "output_tokens": output_tokens,
             "estimated_cost": estimated_cost,
         }
-        return self._run(flows.check(self._core, Request(facts, idempotency_key)))
+        return self._run(checking.check(self._core, Request(facts, idempotency_key)))
 
     def check_many(self, requests: Iterable[Mapping[str, Any]]) -> list[Decision]:
         """Decide several calls in one go, in their order; each mapping holds the arguments of one `check`.
@@ -142,7 +134,7 @@ class GovernanceService:
         Every request is validated before any is asked. Each is decided by itself: one may be denied and the next
         allowed.
         """
-        return self._run(flows.check_many(self._core, read_requests(requests)))
+        return self._run(checking.check_many(self._core, read_requests(requests)))
 
     def settle(
         self,
@@ -163,7 +155,7 @@ class GovernanceService:
         is kept in SQL, or in a file when that is away too, and counted later; it is not lost.
         """
         return self._run(
-            flows.settle(
+            settling.settle(
                 self._core,
                 decision,
                 org_id=org_id,
@@ -179,7 +171,7 @@ class GovernanceService:
 
         `decision` is what `check` answered, or its id.
         """
-        self._run(flows.cancel(self._core, decision, org_id=org_id))
+        self._run(settling.cancel(self._core, decision, org_id=org_id))
 
     @contextlib.contextmanager
     def guard(self, agent_id: str, **request: Any) -> Iterator[GuardedCall]:
@@ -195,11 +187,7 @@ class GovernanceService:
 
     def check_budget(self, agent_id: str, **request: Any) -> BudgetCheckResult:
         """Whether budgets leave room for this call. Changes nothing. Takes the arguments of `check`."""
-        try:
-            prepared, reply = self._run(flows.peek(self._core, Request({"agent_id": agent_id, **request})))
-        except GateUnavailable:
-            return BudgetCheckResult(allowed=False, reason=UNAVAILABLE)
-        return budget_result(Standing.of(prepared.plan, reply), prepared.estimate.reserve_micros)
+        return self._run(viewing.check_budget(self._core, {"agent_id": agent_id, **request}))
 
     def check_rate_limit(
         self,
@@ -209,12 +197,8 @@ class GovernanceService:
         org_id: str | None = None,
     ) -> RateLimitCheckResult:
         """Whether rate limits leave room for one request. Changes nothing (guide, Rate Limit Hierarchy)."""
-        request = Request({"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id})
-        try:
-            prepared, reply = self._run(flows.peek(self._core, request))
-        except GateUnavailable:
-            return unavailable_rate_result(self._core.prepare(request.facts).plan)
-        return rate_result(Standing.of(prepared.plan, reply))
+        facts = {"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id}
+        return self._run(viewing.check_rate_limit(self._core, facts))
 
     def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
         """What the live policies say of a call. Changes nothing."""
@@ -222,8 +206,7 @@ class GovernanceService:
 
     def status(self, agent_id: str) -> dict[str, Any]:
         """Budgets, rate limits and policies of one agent. Raises `GateUnavailable` when Redis does not answer."""
-        prepared, reply = self._run(flows.peek(self._core, Request({"agent_id": agent_id})))
-        return agent_status(agent_id, self._core.document, Standing.of(prepared.plan, reply))
+        return self._run(viewing.status(self._core, agent_id))
 
     def close(self) -> None:
         """Close connections, and end the private server if this service started it."""
@@ -237,7 +220,7 @@ class GovernanceService:
     ) -> None:
         self.close()
 
-    def _run(self, flow: flows.Flow[T]) -> T:
+    def _run(self, flow: Flow[T]) -> T:
         """Run a flow, waiting in this thread."""
         answer: Any = None
         problem: BursarError | None = None
@@ -253,15 +236,15 @@ class GovernanceService:
             result: T = done.value
             return result
 
-    def _answer(self, step: flows.Ask | flows.AskMany | flows.Await) -> Any:
-        if isinstance(step, flows.Ask):
+    def _answer(self, step: Ask | AskMany | Await) -> Any:
+        if isinstance(step, Ask):
             return self.gate.ask(step.question)
-        if isinstance(step, flows.AskMany):
+        if isinstance(step, AskMany):
             return self.gate.ask_many(step.questions)
         try:
             return step.future.result(step.seconds)
         except FutureTimeout:
-            raise flows.NotInTime("not in time") from None
+            raise NotInTime("not in time") from None
 
 
 class GuardedCall:

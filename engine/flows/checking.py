@@ -1,0 +1,98 @@
+"""Decide calls: one, or several together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from engine.admission.answers import read_check
+from engine.admission.questions import Idempotency, Question, Reply
+from engine.core import Core
+from engine.decide import PreparedCheck, conclude, question_for, repeated
+from engine.decision import Decision
+from engine.errors import GateUnavailable, KeyReused
+from engine.flows.alone import decide_alone
+from engine.flows.asking import NOT_DECIDED, decided, trust_again
+from engine.flows.steps import AskMany, Flow
+from engine.ids import new_decision_id
+from engine.request import Request, request_hash
+
+TOGETHER = 50
+"""Questions sent in one go: the deadline is for all of them."""
+
+
+def check(core: Core, request: Request) -> Flow[Decision]:
+    """Decide one call.
+
+    1. Pure part: facts, policies, price, plan.
+    2. Ask the gate; where its answer is that the question must be put anew, do so.
+    3. Without an answer decide alone, within the limits of an outage, and keep that for the gate.
+    """
+    decision_id = new_decision_id()
+    prepared = core.prepare(request.facts)
+    idempotency = _idempotency(request)
+    started = time.perf_counter_ns()
+    try:
+        prepared, reply = yield from _ask_check(core, request, prepared, decision_id, idempotency)
+    except GateUnavailable as problem:
+        return (yield from decide_alone(core, prepared, decision_id, idempotency, problem, started))
+    return _concluded(core, prepared, decision_id, reply, started)
+
+
+def check_many(core: Core, requests: Sequence[Request]) -> Flow[list[Decision]]:
+    """Decide several calls, asked together. All requests are validated first."""
+    asked = []
+    for request in requests:
+        prepared = core.prepare(request.facts)
+        asked.append((request, prepared, new_decision_id(), _idempotency(request)))
+    started = time.perf_counter_ns()
+    replies: list[Reply | GateUnavailable] = []
+    for first in range(0, len(asked), TOGETHER):
+        questions = [
+            question_for(prepared, decision_id, core.hold_ms, key)
+            for _, prepared, decision_id, key in asked[first : first + TOGETHER]
+        ]
+        try:
+            if core.distrusts:
+                yield from trust_again(core)
+            replies += yield AskMany(questions)
+        except GateUnavailable as problem:
+            replies += [problem for _ in questions]
+    made: list[Decision] = []
+    for (request, prepared, decision_id, idempotency), reply in zip(asked, replies, strict=True):
+        if isinstance(reply, GateUnavailable):
+            made.append((yield from decide_alone(core, prepared, decision_id, idempotency, reply, started)))
+        elif reply.status in NOT_DECIDED:
+            made.append((yield from check(core, request)))
+        else:
+            made.append(_concluded(core, prepared, decision_id, reply, started))
+    return made
+
+
+def _ask_check(
+    core: Core, request: Request, prepared: PreparedCheck, decision_id: str, idempotency: Idempotency | None
+) -> Flow[tuple[PreparedCheck, Reply]]:
+    def question() -> Question:
+        return question_for(prepared, decision_id, core.hold_ms, idempotency)
+
+    def again() -> None:
+        nonlocal prepared
+        prepared = core.prepare(request.facts)
+
+    reply = yield from decided(core, question, again)
+    return prepared, reply
+
+
+def _concluded(core: Core, prepared: PreparedCheck, decision_id: str, reply: Reply, started: int) -> Decision:
+    gate_us = (time.perf_counter_ns() - started) // 1000
+    if reply.status == "REUSED":
+        raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
+    if reply.status == "REPEATED":
+        return repeated(prepared, reply, gate_us)
+    answer = read_check(reply.now_ms, reply.raw[2], prepared.plan.counters, prepared.plan.rates)
+    core.limits.note(prepared.plan, answer, prepared.estimate.reserve_micros)
+    return conclude(prepared, decision_id, answer, gate_us)
+
+
+def _idempotency(request: Request) -> Idempotency | None:
+    return None if request.idempotency_key is None else Idempotency(request.idempotency_key, request_hash(request))
