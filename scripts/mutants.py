@@ -26,13 +26,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NoReturn, cast
+from types import FrameType, ModuleType
+from typing import Any, NoReturn, TextIO, cast
 
 import pytest
 from rich.console import Console
@@ -43,6 +43,7 @@ LUA = Path("engine/admission/lua")
 COPIED = ("engine", "tests", "scripts", "pyproject.toml")
 
 JOBS = 2
+STOP_SECONDS = 15.0
 ROOM = Path("tests/integration/engine")
 CONFORMANCE = ROOM / "test_gate_conformance.py"
 TESTS = (
@@ -326,3 +327,357 @@ def _turned_round(script: Script) -> Iterator[Mutant]:
             yield script.mutant(token.start, operand.end, f"{'-' if token.text == '+' else '+'} {operand.text}")
             if operand.text == "1":
                 yield script.mutant(token.start, operand.end, f"{token.text} 0")
+
+
+# A job: one pytest run that tries changes
+
+
+HISTORY_TEST = "test_the_gate_and_its_reference_model_agree_on_every_history"
+
+
+class Rounds:
+    """A pytest plugin: instead of running the collected tests once, try them on every change that is asked about."""
+
+    def __init__(self, questions: TextIO, answers: TextIO) -> None:
+        self._questions = questions
+        self._answers = answers
+        self._failed = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the test that fails."""
+        if report.failed:
+            self._failed = report.nodeid
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Say which engine is tested, then answer until there are no more questions."""
+        import engine
+
+        if session.testsfailed:
+            raise session.Failed("the tests could not be collected")
+        self._answer(engine=str(Path(str(engine.__file__)).resolve()))
+        for line in self._questions:
+            question = json.loads(line)
+            path = LUA / question["file"]
+            path.write_text(question["text"], encoding="utf-8")
+            self._answer(test=self._first_failure(session, thorough=question["thorough"]))
+            path.write_text(question["unchanged"], encoding="utf-8")
+        return True
+
+    def _answer(self, **answer: str) -> None:
+        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.flush()
+
+    def _first_failure(self, session: pytest.Session, *, thorough: bool) -> str:
+        self._failed = ""
+        for item in cast("list[pytest.Function]", session.items):
+            tells_histories = item.originalname == HISTORY_TEST
+            if tells_histories:
+                _shorten(item.module, MANY_HISTORIES if thorough else FEW_HISTORIES)
+            # Few histories are the first part of the test; many are all of it, and nothing else.
+            if tells_histories if thorough else not tells_histories or item.callspec.params["chunk"] == 0:
+                # The session comes next: all that belongs to this test is put away, and the servers stay.
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=session)
+            if self._failed:
+                break
+        return self._failed
+
+
+def _shorten(conformance: ModuleType, histories: int) -> None:
+    import hypothesis  # pytest wants to be the first who does this
+
+    # To look for the shortest history that shows a failure takes longer than to find one.
+    vars(conformance)["HISTORIES"] = histories
+    vars(conformance)["settings"] = lambda **chosen: hypothesis.settings(
+        **{**chosen, "phases": (hypothesis.Phase.generate,)}
+    )
+
+
+def serve() -> NoReturn:
+    """Be a job: questions come on standard input, answers go to standard output, whatever else is said to a log."""
+    with os.fdopen(os.dup(0)) as questions, os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        options = (
+            *("-q", "--tb=short", "-k", "not postgres", "--basetemp=kept", "-o", "tmp_path_retention_policy=failed"),
+            # What a failed test leaves to the garbage collector is no failure of the next one.
+            *("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception"),
+        )  # fmt: skip
+        sys.exit(pytest.main([*options, *map(str, TESTS)], plugins=[Rounds(questions, answers)]))
+
+
+# The other side: what hands changes to jobs
+
+
+class CannotRun(Exception):
+    """Why there is no result, in words for the terminal."""
+
+
+class Job:
+    """A copy of the tree with a pytest run in it."""
+
+    def __init__(self, folder: Path, texts: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._texts = texts
+        ignored = shutil.ignore_patterns("__pycache__")
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+            else:
+                shutil.copy(ROOT / name, folder / name)
+        for file, text in texts.items():
+            (folder / LUA / file).write_text(text, encoding="utf-8")
+        self._log = folder / "log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from scripts.mutants import serve; serve()"],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(folder), "BURSAR_HISTORIES": str(MANY_HISTORIES)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # A Ctrl-C in the terminal is answered here, by stopping the jobs in order.
+                start_new_session=True,
+            )
+
+    def begin(self) -> None:
+        """Wait until the tests are collected, and see that they test the copy and pass."""
+        told = Path(self._read()["engine"])
+        if not told.is_relative_to(self._folder):
+            raise CannotRun(f"The tests would test {told}, not the copy in {self._folder}.")
+        self.see_that_all_is_well()
+
+    def see_that_all_is_well(self) -> None:
+        """The unchanged scripts must pass."""
+        if test := self._ask(next(iter(self._texts)), next(iter(self._texts.values()))):
+            raise CannotRun(f"The unchanged scripts fail {test}.\n{self._end_of_log()}")
+
+    def try_mutant(self, mutant: Mutant) -> str:
+        """The name of the test that notices a change, empty when none does."""
+        changed = mutant.apply(self._texts[mutant.file])
+        test = self._ask(mutant.file, changed)
+        if not test and not mutant.equivalent:
+            test = self._ask(mutant.file, changed, thorough=True)
+        return test
+
+    def _ask(self, file: str, text: str, *, thorough: bool = False) -> str:
+        question = {"file": file, "text": text, "unchanged": self._texts[file], "thorough": thorough}
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        return self._read()["test"]
+
+    def _read(self) -> dict[str, str]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+            raise CannotRun(f"The tests ended.\n{self._end_of_log()}")
+        answer: dict[str, str] = json.loads(line)
+        return answer
+
+    def _end_of_log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+    def stop(self) -> None:
+        """End the tests and their servers, in the middle of a test too."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one change: the test that noticed it, or none."""
+
+    mutant: Mutant
+    test: str
+    seconds: float
+
+    @property
+    def outcome(self) -> str:
+        """In one word."""
+        if self.test:
+            return "KILLED"
+        return "EQUIVALENT" if self.mutant.equivalent else "SURVIVED"
+
+    @property
+    def is_as_told(self) -> bool:
+        """Whether it is noticed, or rightly on the list of those that cannot be."""
+        return bool(self.test) != bool(self.mutant.equivalent)
+
+    def __str__(self) -> str:
+        why = f" by {Path(self.test).name}" if self.test else f": {self.mutant.equivalent}" if self.mutant.equivalent else ""
+        return f"{self.mutant}\n    {self.outcome}{why}"
+
+
+def try_all(mutants: Sequence[Mutant], texts: Mapping[str, str], folder: Path) -> Generator[Result, None, None]:
+    """Try the changes, several at once; results come as they are ready."""
+    waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
+    for mutant in mutants:
+        waiting.put(mutant)
+    ready: queue.SimpleQueue[Result | Exception | None] = queue.SimpleQueue()
+
+    def work(job: Job) -> None:
+        try:
+            job.begin()
+            with suppress(queue.Empty):
+                while True:
+                    mutant, started = waiting.get_nowait(), time.monotonic()
+                    ready.put(Result(mutant, job.try_mutant(mutant), time.monotonic() - started))
+            job.see_that_all_is_well()
+            ready.put(None)
+        except Exception as problem:  # noqa: BLE001 - raised again by the reader
+            ready.put(problem)
+
+    with ExitStack() as opened:
+        for number in range(min(JOBS, len(mutants))):
+            job = Job(folder / f"job-{number}", texts)
+            opened.callback(job.stop)
+            threading.Thread(target=work, args=(job,), daemon=True).start()
+        working = min(JOBS, len(mutants))
+        while working:
+            match ready.get():
+                case None:
+                    working -= 1
+                case Result() as result:
+                    yield result
+                case Exception() as problem:
+                    raise problem
+
+
+# The command
+
+
+def main() -> NoReturn:
+    """Parse the arguments, run, and end with the exit code."""
+    arguments = _arguments()
+    signal.signal(signal.SIGINT, _stop_once)
+    signal.signal(signal.SIGTERM, _stop_once)
+    console = Console(stderr=True)
+    try:
+        sys.exit(run(console, arguments))
+    except KeyboardInterrupt:
+        console.print("Stopped before the end.")
+        sys.exit(130)
+    except (CannotRun, NotUnderstood, OSError) as problem:
+        console.print(f"Could not run: {problem}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def run(console: Console, arguments: argparse.Namespace) -> int:
+    """Try every change that is asked for, tell what became of each, and return the exit code."""
+    started = time.monotonic()
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / LUA).glob("*.lua"))}
+    everything = find_mutants(texts)
+    told = Counter((mutant.file, mutant.function, mutant.told) for mutant in everything)
+    if strange := [key for key in EQUIVALENT if told[key] != 1]:
+        raise CannotRun(f"The list of equivalent changes names what is not there, or is there twice: {strange[0]}")
+    mutants = [
+        mutant
+        for mutant in everything
+        if (not arguments.file or mutant.file in arguments.file) and re.search(arguments.only, str(mutant))
+    ]
+    output = Console(highlight=False, markup=False, soft_wrap=True)
+    if arguments.list:
+        for mutant in mutants:
+            output.print(str(mutant))
+        return 0
+    results = []
+    with tempfile.TemporaryDirectory(prefix="bursar-mutants-") as folder, _progress(console) as progress:
+        task = progress.add_task("Trying changes", total=len(mutants))
+        # The list goes to the terminal through the progress bar, or it would be drawn over.
+        shown = progress.console if console.is_terminal and output.is_terminal else output
+        with closing(try_all(mutants, texts, Path(folder).resolve())) as tried:
+            for result in tried:
+                results.append(result)
+                progress.advance(task)
+                shown.print(str(result), markup=False, highlight=False, soft_wrap=True)
+    results.sort(key=lambda result: mutants.index(result.mutant))
+    seconds = time.monotonic() - started
+    _show(output, results, seconds)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(_as_json(results, seconds), indent=2) + "\n", encoding="utf-8")
+    return 0 if all(result.is_as_told for result in results) else 1
+
+
+def _show(output: Console, results: Sequence[Result], seconds: float) -> None:
+    output.print("\nNoticed by:")
+    for test, count in Counter(result.test.split("[")[0] for result in results if result.test).most_common():
+        output.print(f"  {count:4}  {Path(test).name}")
+    for result in results:
+        if not result.is_as_told:
+            output.print(
+                f"\n{'On the list of equivalent changes, yet noticed' if result.test else 'Not noticed'}:\n{result}"
+            )
+    counted = Counter(result.outcome for result in results)
+    output.print(
+        f"\n{len(results)} changes: {counted['KILLED']} killed, {counted['EQUIVALENT']} equivalent, "
+        f"{counted['SURVIVED']} survived; {int(seconds // 60)} min {int(seconds % 60)} s"
+    )
+
+
+def _as_json(results: Sequence[Result], seconds: float) -> dict[str, Any]:
+    mutants = [
+        {
+            "file": result.mutant.file,
+            "line": result.mutant.line,
+            "change": result.mutant.told,
+            "outcome": result.outcome,
+            "test": result.test,
+            "reason": result.mutant.equivalent,
+            "seconds": round(result.seconds, 2),
+        }
+        for result in results
+    ]
+    return {"seconds": round(seconds), "counts": Counter(each["outcome"] for each in mutants), "mutants": mutants}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.mutants",
+        description="Change the gate's Lua scripts in one place at a time and see that a named test notices.",
+    )
+    parser.add_argument(
+        "--file", action="append", metavar="NAME", help="only this script, such as ring.lua; may be repeated"
+    )
+    parser.add_argument("--only", default="", metavar="REGEX", help="only changes whose line in the output matches")
+    parser.add_argument("--list", action="store_true", help="tell the changes without trying them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as JSON")
+    arguments = parser.parse_args()
+    for name in arguments.file or ():
+        if not (ROOT / LUA / name).is_file():
+            parser.error(f"{LUA} has no {name}")
+    try:
+        re.compile(arguments.only)
+    except re.error as error:
+        parser.error(f"--only {arguments.only}: {error}")
+    if arguments.json is not None and (arguments.json.is_dir() or not arguments.json.parent.is_dir()):
+        parser.error(f"{arguments.json} cannot be written: is its folder there?")
+    return arguments
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _stop_once(_signal: int, _frame: FrameType | None) -> None:
+    # A second Ctrl-C must not interrupt the ending.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

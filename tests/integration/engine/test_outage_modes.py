@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from engine.ids import new_decision_id
 from engine.ledger.pending import PendingEvent, keep_pending
 from engine.ledger.tables import events, pending_events
 from engine.service import GovernanceService
+from tests.integration.engine.conftest import Acme
+from tests.support.servers import PostgresServer
 
 DEADLINE = 0.05
 SLACK = 0.2
@@ -409,6 +412,51 @@ def test_with_sql_gone_too_hard_budgets_deny_and_settles_are_spooled(acme: Any) 
     assert acme.state_of(free.id) == ("settled", 500_000)
     assert acme.state_of(denied.id) == ("denied", 0)
     assert kinds(acme, free) == ["check", "settle"]
+
+
+@contextmanager
+def hung_postgres(server: PostgresServer) -> Iterator[None]:
+    """The whole server: it takes commands and answers none."""
+    listed = subprocess.run(["pgrep", "-P", str(server.pid)], capture_output=True, text=True, check=True)
+    pids = [server.pid, *map(int, listed.stdout.split())]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_what_a_hung_database_takes_too_late_is_corrected(
+    tmp_path: Path, postgres_server: PostgresServer, postgres_url: str, valkey_url: str
+) -> None:
+    """The answer was no; the decision that the database finally stores says so too, and holds nothing."""
+    with ExitStack() as opened:
+        acme = Acme(tmp_path, postgres_url, valkey_url, opened)
+        acme.write(budgets=budget())
+        service = acme.service(redis_timeout_seconds=DEADLINE, ledger_patience_seconds=0.25)
+        first_allowed(service, estimated_cost=0)
+        with hung(acme.redis):
+            assert service.check("hook", estimated_cost=1).fail_open  # opens the connection that is hung next
+            with hung_postgres(postgres_server):
+                decisions = [in_time(lambda: service.check("hook", estimated_cost=1)) for _ in range(3)]
+                held = in_time(lambda: service.settle(new_decision_id(), actual_cost=1))
+            assert held == 1_000_000
+            assert not any(decision.allowed for decision in decisions)
+            patience = time.monotonic() + 20
+            while not service.check("hook", estimated_cost=1).fail_open:
+                assert time.monotonic() < patience
+        while len(acme.rows()) < 6:
+            acme.store()
+            assert time.monotonic() < patience
+        acme.store()
+        acme.assert_adds_up()
+        stored = {row.decision_id: row.outcome for row in acme.rows()}
+        assert [stored[decision.id] for decision in decisions] == ["denied"] * 3
+        assert sum(amount for name, amount in acme.counters().items() if name.endswith(":h")) == 2_000_000
+        (refused,) = acme.rows(pending_events)
+        assert (refused.kind, refused.problem) == ("settle", "no allowed decision has this id")
 
 
 def test_what_a_killed_process_had_spooled_is_taken_over_by_the_next(acme: Any) -> None:
