@@ -112,7 +112,7 @@ local expires = 0
 if allowed then
   reason, expires = 'allowed', now + tonumber(ARGV[5])
 end
-local answer = format('%s %d %.0f %.0f|', reason, denied_by, wait, expires)
+local answer = format('%s %d %d %d|', reason, denied_by, wait, expires)
   .. table.concat(readings, ' ') .. '|' .. table.concat(usages, ' ')
 redis.call('XADD', KEYS[4], '*', 'k', 'check', 'd', id, 't', now, 'a', answer, 'b', ARGV[7])
 if allowed then
@@ -121,8 +121,8 @@ if allowed then
     local name, field = ARGV[FIRST_NAME + i - 1], i * 3
     local executions = tonumber(values[field + 2] or 0)
     record[FIRST_COUNTER_WORD + i - 1] = name
-    changed[i * 4 - 3], changed[i * 4 - 2] = fields[field + 1], integer((values[field + 1] or 0) + reserve)
-    changed[i * 4 - 1], changed[i * 4] = fields[field + 2], integer(executions + 1)
+    changed[i * 4 - 3], changed[i * 4 - 2] = fields[field + 1], (values[field + 1] or 0) + reserve
+    changed[i * 4 - 1], changed[i * 4] = fields[field + 2], executions + 1
     if executions == 0 then
       local ends = plan[5 + (i - 1) * COUNTER_NUMBERS]
       redis.call('ZADD', KEYS[3], integer(ends + ENDED_COUNTER_MS), 'p:' .. name)

@@ -75,7 +75,7 @@ end
 
 -- 'minute:hour:day', the requests in each window.
 local function scope_usage(scope)
-  return format('%.0f:%.0f:%.0f', scope[2], scope[5], scope[8])
+  return format('%d:%d:%d', scope[2], scope[5], scope[8])
 end
 
 -- Milliseconds from `now` until `excess` requests have left the window of ring j.
