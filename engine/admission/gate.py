@@ -152,8 +152,7 @@ class RedisGate(GateBase):
 
     def hold(self, org_id: str, decision_id: str) -> HoldRecord | None:
         """The hold of a decision, open or closed within the last hour."""
-        text = self.ask(Hold(org_id, decision_id)).raw[2]
-        return HoldRecord.from_text(text) if text else None
+        return HoldRecord.of_call(self.ask(Hold(org_id, decision_id)).raw[2])
 
     def sweep(self, org_id: str, *, most: int = 1000) -> Reply:
         """Expire holds that are due, at most `most`."""

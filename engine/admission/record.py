@@ -62,6 +62,11 @@ class HoldRecord:
     counters: tuple[str, ...]
 
     @classmethod
+    def of_call(cls, text: str) -> HoldRecord | None:
+        """Read the gate's text; `None` when there is none, or only the mark of a call that was denied in an outage."""
+        return None if not text or text.startswith("D ") else cls.from_text(text)
+
+    @classmethod
     def from_text(cls, text: str) -> HoldRecord:
         """Read the gate's text."""
         state, reserve, charged, pricing, *counters = text.split()

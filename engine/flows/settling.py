@@ -129,8 +129,9 @@ def look_up(core: Core, decision_id: str) -> Flow[tuple[Any, Any]]:
 def _pricing(core: Core, decision_id: str) -> Flow[Pricing]:
     try:
         reply = yield Ask(Hold(core.org_id, decision_id))
-        if reply.raw[2]:
-            return HoldRecord.from_text(reply.raw[2]).pricing
+        hold = HoldRecord.of_call(reply.raw[2])
+        if hold is not None:
+            return hold.pricing
     except GateUnavailable:
         pass
     row, waiting = yield from look_up(core, decision_id)

@@ -19,7 +19,7 @@ from engine.admission.embedded import EmbeddedServer
 from engine.admission.questions import Check
 from engine.decide import question_for
 from engine.decision import Decision, ReasonCode
-from engine.errors import KeyReused, SettleConflict
+from engine.errors import KeyReused, SettleConflict, UnknownDecision
 from engine.ids import new_decision_id
 from engine.ledger.pending import PendingEvent, keep_pending
 from engine.ledger.tables import events, pending_events
@@ -193,6 +193,20 @@ def test_settles_and_cancels_of_an_outage_are_counted_once_afterwards(acme_on_ea
     states = [acme.state_of(decision.id) for decision in (settled, cancelled, alone)]
     assert states == [("settled", 500_000), ("cancelled", 0), ("settled", 750_000)]
     assert kinds(acme, alone) == ["check", "settle"]
+
+
+def test_a_denial_of_an_outage_cannot_be_settled_by_amount_or_by_tokens(acme: Any) -> None:
+    acme.write(budgets=budget())
+    service = acme.service(redis_timeout_seconds=DEADLINE)
+    first_allowed(service, estimated_cost=0)
+    with hung(acme.redis):
+        denied = service.check("hook", estimated_cost=9)
+    for _ in range(2):
+        for usage in ({"actual_cost": 1}, {"input_tokens": 5, "output_tokens": 5}):
+            with pytest.raises(UnknownDecision):
+                service.settle(denied.id, **usage)
+        acme.store()
+    assert acme.rows(pending_events) == []
 
 
 def test_an_outage_decision_settled_before_it_is_folded_in_is_not_unknown(acme: Any) -> None:
