@@ -37,7 +37,7 @@ def show_decision(decision_id: str, view: DecisionView | None, close: Callable[[
         record = view.record
         _answer(record)
         _money(record)
-        _tests(verdicts(record))
+        _tests(verdicts(record), "its process last knew them" if record.outage else "the gate saw them")
         left, right = st.columns(2)
         with left:
             st.markdown("**Asked**")
@@ -108,11 +108,11 @@ def settlement(record: DecisionRecord) -> tuple[str, str]:
     return "–", STATES.get(record.state, record.state)
 
 
-def _tests(lines: list[Verdict]) -> None:
+def _tests(lines: list[Verdict], seen: str) -> None:
     if not lines:
         st.caption("No tests were recorded for this decision.")
         return
-    st.markdown("**Tests**, as the gate saw them before this call")
+    st.markdown(f"**Tests**, as {seen} before this call")
     st.table(
         [
             {

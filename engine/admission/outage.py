@@ -44,9 +44,18 @@ class Verdict:
         return self.answer.allowed
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What Redis last said of one counter."""
+
+    spent_micros: int = 0
+    held_micros: int = 0
+    executions: int = 0
+
+
 @dataclass(slots=True)
-class _Use:
-    """Money and executions of one counter."""
+class _Own:
+    """What this process has allowed of one counter since then."""
 
     micros: int = 0
     executions: int = 0
@@ -62,8 +71,8 @@ class OutageLimits:
         self._share = Decimal(str(rate_share))
         self._lock = threading.Lock()
         self._noted: dict[CallPlan, tuple[CheckAnswer, int]] = {}
-        self._seen: dict[str, _Use] = {}
-        self._own: dict[str, _Use] = defaultdict(_Use)
+        self._seen: dict[str, _Seen] = {}
+        self._own: dict[str, _Own] = defaultdict(_Own)
         self._windows: dict[str, RollingWindows] = {}
         self._own_windows: dict[str, RollingWindows] = defaultdict(RollingWindows)
         self._last_ms = 0
@@ -107,7 +116,9 @@ class OutageLimits:
             # Readings are from before the call.
             added, hit = (reserve, 1) if answer.allowed else (0, 0)
             for counter in answer.counters:
-                self._seen[counter.name] = _Use(counter.projected_micros(added), counter.executions + hit)
+                self._seen[counter.name] = _Seen(
+                    counter.spent_micros, counter.held_micros + added, counter.executions + hit
+                )
             for planned, rate in zip(plan.rates, answer.rates, strict=False):
                 windows = RollingWindows()
                 windows.preload(answer.now_ms, rate.used)
@@ -157,8 +168,8 @@ class OutageLimits:
                 self._windows[rate.name].hit(now_ms)
 
     def _reading(self, counter: PlannedCounter) -> str:
-        seen, own = self._seen.get(counter.name, _Use()), self._own[counter.name]
-        return f"{seen.micros}:{own.micros}:{seen.executions + own.executions}"
+        seen, own = self._seen.get(counter.name, _Seen()), self._own[counter.name]
+        return f"{seen.spent_micros}:{seen.held_micros + own.micros}:{seen.executions + own.executions}"
 
     def _usage(self, rate: PlannedRate, now_ms: int) -> tuple[int, int, int]:
         windows = self._windows.get(rate.name) or self._own_windows[rate.name]
