@@ -17,9 +17,12 @@ _STATE_CODES = {"held": "H", "settled": "S", "expired": "X", "cancelled": "C", "
 
 
 def check_payload(
-    record: CheckRecord, body: str, answer: CheckAnswer, idempotency: Idempotency | None
+    record: CheckRecord, body: str, answer: CheckAnswer, idempotency: Idempotency | None, asked_id: str
 ) -> dict[str, Any]:
-    """A decision made while Redis was away, as its row keeps it; `body` is the record as JSON."""
+    """A decision made while Redis was away, as its row keeps it.
+
+    `body` is the record as JSON, `asked_id` the id under which the gate was asked, when that is another one.
+    """
     return {
         "allowed": answer.allowed,
         "decided_ms": answer.now_ms,
@@ -27,6 +30,7 @@ def check_payload(
         "answer": answer.to_text(),
         "pricing": Pricing(record.provider, record.model or None, record.complexity).to_text(),
         "body": body,
+        "asked_id": asked_id,
         "idempotency": None if idempotency is None else [idempotency.key, idempotency.request_hash],
     }
 
@@ -85,6 +89,7 @@ def _fold_check(decision_id: str, payload: dict[str, Any], plan_of: PlanOf) -> F
         body=payload["body"],
         record=hold.to_text(),
         idempotency=Idempotency(*payload["idempotency"]) if payload["idempotency"] else None,
+        asked_id=payload["asked_id"],
     )
 
 

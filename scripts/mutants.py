@@ -284,7 +284,13 @@ def _left_out(script: Script, writing: set[str]) -> Iterator[Mutant]:
             start, end = script.tokens[at].start, script.end_of_call(at)
             yield script.mutant(start, end, "" if script.is_statement(at) else "0")
             for first, last in _parts(called, [script.text[slice(*argument)] for argument in arguments]):
-                yield script.mutant(arguments[first - 1][1], arguments[last][1], "")
+                # With the comma before it; the first argument with the comma after it.
+                begun, ended = (
+                    (arguments[first - 1][1], arguments[last][1])
+                    if first
+                    else (arguments[0][0], arguments[last + 1][0])
+                )
+                yield script.mutant(begun, ended, "")
 
 
 def _parts(command: str, arguments: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -517,7 +523,13 @@ class Result:
         return bool(self.test) != bool(self.mutant.equivalent)
 
     def __str__(self) -> str:
-        why = f" by {Path(self.test).name}" if self.test else f": {self.mutant.equivalent}" if self.mutant.equivalent else ""
+        why = (
+            f" by {Path(self.test).name}"
+            if self.test
+            else f": {self.mutant.equivalent}"
+            if self.mutant.equivalent
+            else ""
+        )
         return f"{self.mutant}\n    {self.outcome}{why}"
 
 

@@ -145,7 +145,8 @@ class Cancel:
 class Fold:
     """Take over a decision that was made while Redis was away.
 
-    `answer` is what `check.lua` would have said, `record` its hold when it was allowed.
+    `answer` is what `check.lua` would have said, `record` its hold when it was allowed. `asked_id` is the id under which
+    the gate was asked, when the decision has another one: it may have decided, and its answer was lost.
     """
 
     script: ClassVar[str] = "fold"
@@ -160,6 +161,7 @@ class Fold:
     body: str
     record: str
     idempotency: Idempotency | None = None
+    asked_id: str = ""
 
     @property
     def keys(self) -> Sequence[str]:
@@ -179,6 +181,7 @@ class Fold:
             self.record,
             len(self.plan.rates),
             self.idempotency.request_hash if self.idempotency else "",
+            self.asked_id,
             *(counter.period.end_ms for counter in self.plan.counters),
         )
 

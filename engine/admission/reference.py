@@ -211,6 +211,12 @@ def _fold(org: Organization, fold: Fold, now: int) -> Answer:
         # The gate had allowed what its caller, who got no answer, took for a denial.
         _cancel_hold(org, fold.decision_id, stands, now, waited=True)
         return ["UNDONE"]
+    lost = org.holds.calls.get(fold.asked_id)
+    if lost is not None and lost.state == HELD:
+        # The gate had allowed the call, but its answer was lost: its caller knows another hold by now.
+        _cancel_hold(org, fold.asked_id, lost, now, waited=False)
+    else:
+        lost = None
     org.events.append(now, k="check", d=fold.decision_id, t=fold.decided_ms, a=fold.answer, b=fold.body, p="1")
     if not fold.allowed:
         org.holds.calls[fold.decision_id] = HeldCall(DENIED, 0, 0, "-", ())
@@ -221,11 +227,11 @@ def _fold(org: Organization, fold: Fold, now: int) -> Answer:
         at = max(counter.period.end_ms, now) + ENDED_COUNTER_MS
         org.agenda.put(FORGET_COUNTER, counter.name, at)
     _open_hold(org, fold.decision_id, HeldCall.from_text(fold.record), fold.expires_ms)
-    for rate in fold.plan.rates:
+    for rate in () if lost else fold.plan.rates:
         org.windows_to_count_in(rate.name).hit_late(fold.decided_ms)
     if fold.idempotency is not None:
         answered = Answered(fold.idempotency.request_hash, fold.decision_id, fold.decided_ms, fold.expires_ms)
-        org.remember_answer(fold.idempotency.key, answered, now)
+        org.remember_answer(fold.idempotency.key, answered, now, instead=lost is not None)
     return ["FOLDED"]
 
 

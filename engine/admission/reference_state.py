@@ -229,9 +229,9 @@ class Organization:
         """The windows of a rate scope, for counting."""
         return self.windows.setdefault(scope, RollingWindows())
 
-    def remember_answer(self, key: str, answered: Answered, now_ms: int) -> None:
-        """Remember for a day what an idempotency key was answered; the first answer stands."""
-        if key not in self.answers:
+    def remember_answer(self, key: str, answered: Answered, now_ms: int, *, instead: bool = False) -> None:
+        """Remember for a day what an idempotency key was answered; the first answer stands unless `instead`."""
+        if instead or key not in self.answers:
             self.answers[key] = answered
             self._ends_of_answers.put(FORGET_ANSWER, key, now_ms + ANSWER_MS + 1)
 

@@ -45,14 +45,18 @@ def decide_alone(
         denial = unavailable_message(verdict.denial or str(problem)) if not verdict.allowed else ""
         prepared = in_outage(prepared, outage=str(problem), denial=denial)
         answer = verdict.answer
+    asked_id = ""
     if idempotency is not None and answer.allowed:
         # A denied call did nothing, so its key stays free: only what is allowed must be found again.
-        decision_id = repeatable_decision_id(core.org_id, idempotency.key)
-    entry = core.recorder.record(_pending_check(core, prepared, decision_id, answer, idempotency))
+        asked_id, decision_id = decision_id, repeatable_decision_id(core.org_id, idempotency.key)
+    entry = core.recorder.record(_pending_check(core, prepared, decision_id, answer, idempotency, asked_id))
     try:
         kept = yield Await(entry.kept, core.settings.ledger_patience_seconds)
     except (NotInTime, DatabaseError) as ledger_problem:
-        prepared, answer = _unrecorded(core, prepared, decision_id, answer, idempotency, entry, ledger_problem)
+        prepared, answer = _unrecorded(
+            core, prepared, asked_id or decision_id, answer, idempotency, entry, ledger_problem
+        )
+        decision_id = decision_id if answer.allowed else asked_id or decision_id
         kept = None
     gate_us = (time.perf_counter_ns() - started) // 1000
     if kept is not None and idempotency is not None and answer.allowed:
@@ -69,13 +73,13 @@ def decide_alone(
 def _unrecorded(
     core: Core,
     prepared: PreparedCheck,
-    decision_id: str,
+    asked_id: str,
     answer: CheckAnswer,
     idempotency: Idempotency | None,
     entry: Entry,
     problem: BursarError,
 ) -> tuple[PreparedCheck, CheckAnswer]:
-    """The ledger database did not take the decision in time."""
+    """The ledger database did not take the decision in time. A denial then goes under the id of the question."""
     if not answer.allowed:
         core.recorder.keep_trying(entry)
         return prepared, answer
@@ -91,12 +95,17 @@ def _unrecorded(
     words = "the decision cannot be recorded" if isinstance(problem, NotInTime) else str(problem)
     prepared = in_outage(prepared, outage=prepared.record.outage, denial=unavailable_message(words))
     answer = unavailable_answer(answer.now_ms)
-    core.recorder.withdraw(entry, _pending_check(core, prepared, decision_id, answer, idempotency))
+    core.recorder.withdraw(entry, _pending_check(core, prepared, asked_id, answer, idempotency))
     return prepared, answer
 
 
 def _pending_check(
-    core: Core, prepared: PreparedCheck, decision_id: str, answer: CheckAnswer, idempotency: Idempotency | None
+    core: Core,
+    prepared: PreparedCheck,
+    decision_id: str,
+    answer: CheckAnswer,
+    idempotency: Idempotency | None,
+    asked_id: str = "",
 ) -> PendingEvent:
-    payload = check_payload(prepared.record, prepared.record.to_json(), answer, idempotency)
+    payload = check_payload(prepared.record, prepared.record.to_json(), answer, idempotency, asked_id)
     return core.pending(decision_id, "check", payload)

@@ -45,15 +45,13 @@ def keep_pending(connection: Connection, events: Sequence[PendingEvent]) -> dict
     return {(row.decision_id, row.kind): row.payload for row in kept}
 
 
-def withdraw_check(connection: Connection, denied: PendingEvent) -> None:
+def withdraw_check(connection: Connection, allowed: PendingEvent, denied: PendingEvent) -> None:
     """A decision kept as allowed was answered as a denial after all: keep that, or cancel it if it is folded in."""
-    changed = connection.execute(
-        update(pending_events)
-        .where(pending_events.c.decision_id == denied.decision_id, pending_events.c.kind == "check")
-        .values(payload=denied.payload)
-    )
-    if changed.rowcount == 0:
-        keep_pending(connection, [PendingEvent(denied.org_id, denied.decision_id, "cancel", {})])
+    withdrawn = connection.execute(delete(pending_events).where(_is_one_of([allowed.identity])))
+    if withdrawn.rowcount == 1:
+        keep_pending(connection, [denied])
+    else:
+        keep_pending(connection, [PendingEvent(allowed.org_id, allowed.decision_id, "cancel", {})])
 
 
 def decision_or_waiting(

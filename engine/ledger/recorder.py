@@ -186,7 +186,7 @@ class PendingRecorder:
                 kept = keep_pending(connection, fresh)
             for entry in batch:
                 if entry.kept.done() and entry.denial is not None:
-                    withdraw_check(connection, entry.denial)
+                    withdraw_check(connection, entry.event, entry.denial)
         self.spool.forget()
         return kept
 

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from engine import drain as drains
 from engine.admission.gate import RedisGate
+from engine.admission.questions import Question
 from engine.drain import LedgerDrain
 from engine.ledger.database import Database
 from engine.service import GovernanceService
@@ -176,7 +177,7 @@ def live_a_little(service: GovernanceService, rounds: int = 4) -> set[str]:
 
 WRITER_POINTS = ("after read", "before commit", "after commit", "before trim")
 """Where a ledger writer can be killed on its round."""
-FOLDING_POINTS = ("after folding", "before forgetting")
+FOLDING_POINTS = ("before folding", "after folding", "before forgetting")
 """Where else while it folds in what Redis could not take at its time."""
 REBUILD_POINTS = ("after invalidating", "after counting", "before installing")
 """Where a rebuild can be killed."""
@@ -242,12 +243,10 @@ def _set_trap(drain: LedgerDrain, point: str, nth: int) -> None:
         database.write = write
     elif point == "before trim":
         stream.trim = _before_and_after(stream.trim, before=pass_by)
+    elif point == "before folding":
+        gate.ask = _before_and_after(gate.ask, before=pass_by, only=_folds)
     elif point == "after folding":
-        gate.ask = _before_and_after(
-            gate.ask,
-            after=lambda _: pass_by(),
-            only=lambda question: question.script == "fold" or getattr(question, "waited", False),
-        )
+        gate.ask = _before_and_after(gate.ask, after=lambda _: pass_by(), only=_folds)
     elif point == "before forgetting":
         module.forget_pending = _before_and_after(module.forget_pending, after=lambda _: pass_by())
     elif point == "after invalidating":
@@ -258,6 +257,10 @@ def _set_trap(drain: LedgerDrain, point: str, nth: int) -> None:
         gate.install = _before_and_after(gate.install, before=pass_by)
     else:
         raise AssertionError(point)
+
+
+def _folds(question: Question) -> bool:
+    return question.script == "fold" or getattr(question, "waited", False)
 
 
 def _before_and_after(

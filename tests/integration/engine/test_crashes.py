@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -13,10 +12,8 @@ from itertools import cycle, islice
 from typing import Any
 
 import pytest
-import redis
 from sqlalchemy import make_url
 
-from engine.errors import GateUnavailable
 from engine.ledger.tables import events, pending_events
 from tests.integration.engine.child import (
     FOLDING_POINTS,
@@ -28,6 +25,7 @@ from tests.integration.engine.child import (
     live_a_little,
     write_until_killed,
 )
+from tests.support.outages import answers_lost, hung
 
 KILLS = {"sqlite": 50, "postgresql": 20}
 PASSINGS = (1, 2, 1, 3)
@@ -65,17 +63,6 @@ def traffic(service: Any, made: set[str]) -> Iterator[None]:
         thread.join()
 
 
-@contextmanager
-def hung(client: redis.Redis) -> Iterator[None]:
-    """The server neither answers nor refuses."""
-    pid = client.info("server")["process_id"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def kill_a_writer(acme: Any, point: str, nth: int, *, rebuild: bool = False) -> bool:
     """Whether it died at the nth passing of the point; else it found nothing left to do."""
     writer = Child(write_until_killed, acme.database_url, acme.redis_url, acme.org_id, point, nth, rebuild)
@@ -100,22 +87,6 @@ def test_a_writer_killed_anywhere_loses_nothing_and_repeats_nothing(acme_on_each
     assert {row.decision_id for row in acme.rows()} == made
     assert acme.events() == []
     acme.assert_adds_up()
-
-
-@contextmanager
-def answers_lost(service: Any) -> Iterator[None]:
-    """The server does what it is asked to do, and nobody hears of it."""
-    ask = service.gate.ask
-
-    def ask_in_vain(question: Any) -> Any:
-        ask(question)
-        raise GateUnavailable("the answer was lost on its way")
-
-    service.gate.ask = ask_in_vain
-    try:
-        yield
-    finally:
-        service.gate.ask = ask
 
 
 class Outage:
@@ -216,7 +187,7 @@ def test_what_was_done_in_an_outage_is_in_the_ledger_once_though_writers_are_kil
 
 
 @pytest.mark.parametrize("point", REBUILD_POINTS)
-def test_a_rebuild_killed_anywhere_is_made_good_by_the_next_caller(acme: Any, point: str) -> None:
+def test_a_rebuild_killed_anywhere_is_made_good_by_the_next_caller(acme: Any, in_a_while: Any, point: str) -> None:
     acme.write(budgets=BUDGETS)
     service = acme.service()
     made = live_a_little(service, 1)
@@ -227,6 +198,12 @@ def test_a_rebuild_killed_anywhere_is_made_good_by_the_next_caller(acme: Any, po
         made |= live_a_little(service, 1)
         acme.store()
     assert {row.decision_id for row in acme.rows()} == made
+    acme.assert_adds_up()
+    # Every open hold is still known to Redis: it expires in its time.
+    service = acme.clocked_service(in_a_while(seconds=301))
+    assert service.gate.sweep(acme.org_id).status == "SWEPT"
+    acme.store(service)
+    assert Counter(row.state for row in acme.rows())["expired"] == len(made) / 5
     acme.assert_adds_up()
 
 

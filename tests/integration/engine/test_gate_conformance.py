@@ -250,7 +250,13 @@ class History(RuleBasedStateMachine):
         self.end(Cancel(ORG, decision_id, self.record(decision_id, ending["record"]), ending["waited"]), ending["late"])
 
     @rule(
-        call=some(allowed=usually(True, False), again=usually(None, 0, 2, 6), key=usually(None, "x"), **CALL),
+        call=some(
+            allowed=usually(True, False),
+            again=usually(None, 0, 2, 6),
+            key=usually(None, "x"),
+            asked=usually(None, 0, 1, 2),
+            **CALL,
+        ),
         ago=st.sampled_from(
             [0, 1, 999, 59 * SECOND, 61 * SECOND, 10 * MINUTE, HOUR, 23 * HOUR, 25 * HOUR, 5 * DAY, -5 * SECOND]
         ),
@@ -268,6 +274,7 @@ class History(RuleBasedStateMachine):
             body='{"outage":"gate"}',
             record=" ".join((HELD, str(call["reserve"]), "0", PRICING, *plan.counter_names)) if allowed else "",
             idempotency=Idempotency(call["key"], "same") if allowed and call["key"] else None,
+            asked_id="" if call["asked"] is None else self.decision(call["asked"]),
         )
         if self.ask(question).status == "FOLDED" and allowed:
             self.note_opened(question)

@@ -6,14 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from engine.admission.embedded import EmbeddedServer
 from engine.admission.gate import RedisGate
@@ -22,21 +19,12 @@ from engine.clock import from_ms
 from engine.decision import ReasonCode
 from engine.errors import InvalidValue
 from engine.ledger.tables import organizations
+from tests.support.outages import hung
 
 DEADLINE = 0.05
 SLACK = 0.15
 """Two cores shared with other tests: what is meant is tens of milliseconds, not seconds."""
 BUDGETS = [{"id": "cap", "per": "org", "monthly_budget_usd": 10}]
-
-
-@contextmanager
-def hung(client: redis.Redis) -> Iterator[None]:
-    pid = client.info("server")["process_id"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from engine.admission.embedded import EmbeddedServer
 from engine.admission.questions import Check
@@ -25,6 +24,7 @@ from engine.ledger.pending import PendingEvent, keep_pending
 from engine.ledger.tables import events, pending_events
 from engine.service import GovernanceService
 from tests.integration.engine.conftest import Acme
+from tests.support.outages import answers_lost, hung
 from tests.support.servers import PostgresServer
 
 DEADLINE = 0.05
@@ -34,16 +34,6 @@ SLACK = 0.2
 
 def budget(**more: Any) -> list[dict[str, Any]]:
     return [{"id": "cap", "per": "org", "monthly_budget_usd": 10, "outage_allowance": 0.3, **more}]
-
-
-@contextmanager
-def hung(client: redis.Redis) -> Iterator[None]:
-    pid = client.info("server")["process_id"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -201,10 +191,11 @@ def test_a_denial_of_an_outage_cannot_be_settled_by_amount_or_by_tokens(acme: An
     first_allowed(service, estimated_cost=0)
     with hung(acme.redis):
         denied = service.check("hook", estimated_cost=9)
+    patient = acme.service()
     for _ in range(2):
         for usage in ({"actual_cost": 1}, {"input_tokens": 5, "output_tokens": 5}):
             with pytest.raises(UnknownDecision):
-                service.settle(denied.id, **usage)
+                patient.settle(denied.id, **usage)
         acme.store()
     assert acme.rows(pending_events) == []
 
@@ -511,6 +502,26 @@ def test_an_idempotency_key_is_one_decision_also_in_an_outage(acme: Any) -> None
     assert sum(amount for name, amount in acme.counters().items() if name.endswith(":h")) == 1_000_000
     third = service.check("hook", estimated_cost=1, idempotency_key="k1")
     assert (third.id, third.repeated) == (first.id, True)
+
+
+def test_a_keyed_call_whose_answer_was_lost_is_held_once(acme: Any) -> None:
+    acme.write(budgets=budget(outage_allowance=1), rate_limits=[{"id": "r", "per": "org", "requests_per_minute": 100}])
+    service = acme.service()
+    first_allowed(service, estimated_cost=0)
+    with answers_lost(service):
+        decision = service.check("hook", estimated_cost=4, idempotency_key="k1")
+    assert decision.fail_open
+    for _ in range(3):
+        acme.store()
+    acme.assert_adds_up()
+    assert acme.rows(pending_events) == []
+    assert sum(amount for name, amount in acme.counters().items() if name.endswith(":h")) == 4_000_000
+    assert service.check_rate_limit("hook").current_usage["minute"] == 2
+    again = service.check("hook", estimated_cost=4, idempotency_key="k1")
+    assert (again.id, again.repeated) == (decision.id, True)
+    service.settle(decision, actual_cost=1)
+    acme.store()
+    acme.assert_adds_up()
 
 
 def test_a_key_that_was_denied_in_an_outage_stays_free(acme: Any) -> None:

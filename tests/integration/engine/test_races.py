@@ -78,7 +78,7 @@ def test_processes_together_get_exactly_what_the_budget_holds_from_the_very_firs
     assert told == {"allowed": allowed, "budget_monthly_cost": CALLERS - allowed}
     micros = int(float(limit) * 1_000_000)
     assert max(readings) == readings[-1] == micros
-    assert len(readings) > 10
+    assert len(readings) > 5
     print(f"{len(readings)} readings of the counters, {len(set(readings))} different ones")  # noqa: T201
     acme.store()
     assert_each_answer_was_right(acme, micros)
