@@ -54,7 +54,50 @@ TESTS = (
 FEW_HISTORIES, MANY_HISTORIES = 400, 2000
 
 # Nothing can notice these, for the reason given. The key is the script, the function and the change as it is told.
-EQUIVALENT: Mapping[tuple[str, str, str], str] = {}
+EQUIVALENT: Mapping[tuple[str, str, str], str] = {
+    (
+        "check.lua", "", "if reason == '' and «executions_reason ~= '' -> true» then",
+    ): "without a denial by executions, no reason takes the place of no reason",
+    (
+        "check.lua", "", "if «full ~= '' -> true» then",
+    ): "a scope with room has no wait, and the next one that is full is noted in its place",
+    (
+        "check.lua", "", "if reason == '' and «rate_reason ~= '' -> true» then",
+    ): "without a denial by rates, no reason takes the place of no reason",
+    (
+        "install.lua", "", "behind = «behind -> true» and not is_after_cursor(info[i + 1])",
+    ): "it is false only for the cursor 0-0, and every event is after that",
+    (
+        "ring.lua", "read_scope", "local packed = redis.call('GETRANGE', key, 0, HEADER_BYTES «- 1 -> + 1»)",
+    ): "bytes after the header are not unpacked",
+    (
+        "ring.lua", "read_scope", "local packed = redis.call('GETRANGE', key, 0, HEADER_BYTES «- 1 -> - 0»)",
+    ): "bytes after the header are not unpacked",
+    (
+        "ring.lua", "read_scope", "elseif «scope[at + 1] > 0 -> true» then",
+    ): "a scope is written after a request was counted in each of its windows, so no total is nought",
+    (
+        "ring.lua", "read_scope", "elseif scope[at + 1] «> -> >=» 0 then",
+    ): "a scope is written after a request was counted in each of its windows, so no total is nought",
+    (
+        "ring.lua", "read_scope", "elseif scope[at «+ 1 -> + 0»] > 0 then",
+    ): "a scope that was written has a newest sub-bucket, and its total is not nought either",
+    (
+        "ring.lua", "ring_wait",
+        "for i, count in ipairs(numbers_in(slots_between(key, ring, oldest, newest «- 1 -> - 0»))) do",
+    ): "when the newest sub-bucket has to leave too, the answer is the same inside the loop and after it",
+    (
+        "ring.lua", "make_room", "if «scope.fresh -> false» or scope[CURRENT + 3] > scope[7] then",
+    ): "the newest sub-bucket of a fresh scope is 0, so the other half is true",
+    (
+        "ring.lua", "hit_ring", "if passed «>= -> >» ring.slots then",
+    ): "after one whole turn the newest sub-bucket has the same slot as the one before, and that is not read",
+    (
+        "ring.lua", "hit_ring",
+        "write_slots(key, ring, scope[at], struct.pack('>I4', scope[at + 2]) .. "
+        "string.rep('\\0', (passed «- 1 -> - 0») * 4))",
+    ): "the slot of the newest sub-bucket is not read",
+}  # fmt: skip
 
 
 # The changes
@@ -239,7 +282,7 @@ class Script:
             if self.tokens[body.start].start <= start < self.tokens[body.stop].end
         )
         line, last = self.text.rfind("\n", 0, start) + 1, self.text.find("\n", end)
-        told = f"{self.text[line:start]}«{self.text[start:end]} -> {new}»{self.text[end:last]}"
+        told = f"{self.text[line:start]}«{self.text[start:end]} -> {new or 'nothing'}»{self.text[end:last]}"
         return Mutant(
             self.file, next(functions, ""), self.text.count("\n", 0, start) + 1, start, end, new, " ".join(told.split())
         )
@@ -347,12 +390,12 @@ class Rounds:
     def __init__(self, questions: TextIO, answers: TextIO) -> None:
         self._questions = questions
         self._answers = answers
-        self._failed = ""
+        self._failure = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the test that fails."""
+        """Note how a test fails."""
         if report.failed:
-            self._failed = report.nodeid
+            self._failure = report.longreprtext
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Say which engine is tested, then answer until there are no more questions."""
@@ -365,7 +408,7 @@ class Rounds:
             question = json.loads(line)
             path = LUA / question["file"]
             path.write_text(question["text"], encoding="utf-8")
-            self._answer(test=self._first_failure(session, thorough=question["thorough"]))
+            self._answer(test=self._noticed_by(session, thorough=question["thorough"]), failure=self._failure)
             path.write_text(question["unchanged"], encoding="utf-8")
         return True
 
@@ -373,19 +416,23 @@ class Rounds:
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
 
-    def _first_failure(self, session: pytest.Session, *, thorough: bool) -> str:
-        self._failed = ""
+    def _noticed_by(self, session: pytest.Session, *, thorough: bool) -> str:
         for item in cast("list[pytest.Function]", session.items):
-            tells_histories = item.originalname == HISTORY_TEST
-            if tells_histories:
+            is_history = item.originalname == HISTORY_TEST
+            if is_history:
                 _shorten(item.module, MANY_HISTORIES if thorough else FEW_HISTORIES)
-            # Few histories are the first part of the test; many are all of it, and nothing else.
-            if tells_histories if thorough else not tells_histories or item.callspec.params["chunk"] == 0:
-                # The session comes next: all that belongs to this test is put away, and the servers stay.
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=session)
-            if self._failed:
-                break
-        return self._failed
+            # Few histories are the first part of their test; many are all of it, and nothing else.
+            if is_history if thorough else not is_history or item.callspec.params["chunk"] == 0:
+                # A failure that does not come again is the machine's.
+                if self._fails(item) and self._fails(item):
+                    return item.nodeid
+        return ""
+
+    def _fails(self, item: pytest.Item) -> bool:
+        self._failure = ""
+        # The session comes next: all that belongs to this test alone is put away, and the servers stay.
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=item.session)
+        return bool(self._failure)
 
 
 def _shorten(conformance: ModuleType, histories: int) -> None:
@@ -415,6 +462,39 @@ def serve() -> NoReturn:
 
 class CannotRun(Exception):
     """Why there is no result, in words for the terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one change: the test that noticed it and how it failed, or nothing."""
+
+    mutant: Mutant
+    test: str
+    failure: str
+    seconds: float
+
+    @property
+    def outcome(self) -> str:
+        """In one word."""
+        if self.test:
+            return "KILLED"
+        return "EQUIVALENT" if self.mutant.equivalent else "SURVIVED"
+
+    @property
+    def is_as_told(self) -> bool:
+        """Whether it is noticed, or rightly on the list of those that cannot be."""
+        return bool(self.test) != bool(self.mutant.equivalent)
+
+    def __str__(self) -> str:
+        if self.test:
+            return f"{self.mutant}  KILLED by {_short(self.test)}"
+        if self.mutant.equivalent:
+            return f"{self.mutant}  EQUIVALENT: {self.mutant.equivalent}"
+        return f"{self.mutant}  SURVIVED"
+
+
+def _short(test: str) -> str:
+    return test.removeprefix(f"{ROOM}/")
 
 
 class Job:
@@ -454,24 +534,27 @@ class Job:
 
     def see_that_all_is_well(self) -> None:
         """The unchanged scripts must pass."""
-        if test := self._ask(next(iter(self._texts)), next(iter(self._texts.values()))):
-            raise CannotRun(f"The unchanged scripts fail {test}.\n{self._end_of_log()}")
+        file, text = next(iter(self._texts.items()))
+        answer = self._ask(file, text)
+        if answer["test"]:
+            raise CannotRun(f"The unchanged scripts fail {answer['test']}.\n{answer['failure'][-2000:]}")
 
-    def try_mutant(self, mutant: Mutant) -> str:
-        """The name of the test that notices a change, empty when none does."""
+    def try_mutant(self, mutant: Mutant) -> Result:
+        """Find the test that notices a change."""
+        started = time.monotonic()
         changed = mutant.apply(self._texts[mutant.file])
-        test = self._ask(mutant.file, changed)
-        if not test and not mutant.equivalent:
-            test = self._ask(mutant.file, changed, thorough=True)
-        return test
+        answer = self._ask(mutant.file, changed)
+        if not answer["test"] and not mutant.equivalent:
+            answer = self._ask(mutant.file, changed, thorough=True)
+        return Result(mutant, answer["test"], answer["failure"], time.monotonic() - started)
 
-    def _ask(self, file: str, text: str, *, thorough: bool = False) -> str:
+    def _ask(self, file: str, text: str, *, thorough: bool = False) -> dict[str, str]:
         question = {"file": file, "text": text, "unchanged": self._texts[file], "thorough": thorough}
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-        return self._read()["test"]
+        return self._read()
 
     def _read(self) -> dict[str, str]:
         assert self._process.stdout is not None
@@ -502,37 +585,6 @@ class Job:
         self._process.stdout.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one change: the test that noticed it, or none."""
-
-    mutant: Mutant
-    test: str
-    seconds: float
-
-    @property
-    def outcome(self) -> str:
-        """In one word."""
-        if self.test:
-            return "KILLED"
-        return "EQUIVALENT" if self.mutant.equivalent else "SURVIVED"
-
-    @property
-    def is_as_told(self) -> bool:
-        """Whether it is noticed, or rightly on the list of those that cannot be."""
-        return bool(self.test) != bool(self.mutant.equivalent)
-
-    def __str__(self) -> str:
-        why = (
-            f" by {Path(self.test).name}"
-            if self.test
-            else f": {self.mutant.equivalent}"
-            if self.mutant.equivalent
-            else ""
-        )
-        return f"{self.mutant}\n    {self.outcome}{why}"
-
-
 def try_all(mutants: Sequence[Mutant], texts: Mapping[str, str], folder: Path) -> Generator[Result, None, None]:
     """Try the changes, several at once; results come as they are ready."""
     waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
@@ -545,8 +597,7 @@ def try_all(mutants: Sequence[Mutant], texts: Mapping[str, str], folder: Path) -
             job.begin()
             with suppress(queue.Empty):
                 while True:
-                    mutant, started = waiting.get_nowait(), time.monotonic()
-                    ready.put(Result(mutant, job.try_mutant(mutant), time.monotonic() - started))
+                    ready.put(job.try_mutant(waiting.get_nowait()))
             job.see_that_all_is_well()
             ready.put(None)
         except Exception as problem:  # noqa: BLE001 - raised again by the reader
@@ -626,7 +677,7 @@ def run(console: Console, arguments: argparse.Namespace) -> int:
 def _show(output: Console, results: Sequence[Result], seconds: float) -> None:
     output.print("\nNoticed by:")
     for test, count in Counter(result.test.split("[")[0] for result in results if result.test).most_common():
-        output.print(f"  {count:4}  {Path(test).name}")
+        output.print(f"  {count:4}  {_short(test)}")
     for result in results:
         if not result.is_as_told:
             output.print(
@@ -647,6 +698,7 @@ def _as_json(results: Sequence[Result], seconds: float) -> dict[str, Any]:
             "change": result.mutant.told,
             "outcome": result.outcome,
             "test": result.test,
+            "failure": result.failure[-500:],
             "reason": result.mutant.equivalent,
             "seconds": round(result.seconds, 2),
         }
