@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine any of them is a good first command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint lock test-browser-setup clean
+.PHONY: help setup demo bench test lint mutants soak lock test-browser-setup clean
 
 # Four at most: tests that start real servers gain nothing from more, and a big machine would start dozens.
 TEST_JOBS ?= logical --maxprocesses=4
@@ -40,6 +40,17 @@ lint: ## Check style, types and import rules
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+mutants: ## Break the gate's Lua in 600 places, one by one: each must fail a test
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh dev && .venv/bin/python -m scripts.mutants $${JSON:+--json "$$JSON"} $(MUTANTS_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+soak: ## Compare the gate with its model over 50,000 histories; about 10 minutes
+	@scripts/setup.sh dev
+	BURSAR_HISTORIES=50000 .venv/bin/pytest -n 2 tests/integration/engine/test_gate_conformance.py -k every_history
 
 lock: ## Make the lock files again from pyproject.toml
 	@scripts/lock.sh $(LOCK_FLAGS)

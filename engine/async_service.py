@@ -200,6 +200,9 @@ class AsyncGovernanceService:
         except StopIteration as done:
             result: T = done.value
             return result
+        finally:
+            # A caller that goes away in the middle must not leave a hold behind.
+            flow.close()
 
     async def _answer(self, step: Ask | AskMany | Await) -> Any:
         if isinstance(step, Ask):

@@ -8,8 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from engine.errors import DatabaseError
+
 T = TypeVar("T")
 Job = tuple[Future[Any], Callable[[], Any]]
+
+MOST_WAITING = 200
+"""Jobs that wait for a thread; a further one is refused, for what they all wait for does not answer."""
 
 
 class Background:
@@ -17,16 +22,19 @@ class Background:
 
     def __init__(self, workers: int = 4) -> None:
         self._most = workers
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
         self._threads = 0
         self._shared: dict[str, Future[Any]] = {}
 
     def run(self, do: Callable[[], T]) -> Future[T]:
-        """Do it in a thread."""
+        """Do it in a thread. The future fails with `DatabaseError` when too many jobs wait already."""
         future: Future[T] = Future()
         with self._lock:
+            if self._jobs.qsize() >= MOST_WAITING:
+                future.set_exception(DatabaseError("the ledger database does not answer"))
+                return future
             self._jobs.put((future, do))
             if self._idle < self._jobs.qsize() and self._threads < self._most:
                 self._threads += 1
@@ -44,13 +52,23 @@ class Background:
             self._shared[name] = future
         return future
 
+    def close(self) -> None:
+        """Let the threads end once they have done what waits."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._jobs.put(None)
+
     def _work(self) -> None:
         while True:
             with self._lock:
                 self._idle += 1
-            future, do = self._jobs.get()
+            job = self._jobs.get()
             with self._lock:
                 self._idle -= 1
+                if job is None:
+                    self._threads -= 1
+                    return
+            future, do = job
             try:
                 future.set_result(do())
             except BaseException as problem:  # noqa: BLE001 - whoever waits gets it

@@ -48,13 +48,13 @@ class Core:
         self.hold_ms = settings.hold_seconds * 1000
         self.limits = OutageLimits(settings.outage_rate_share)
         self.background = Background()
+        # Apart from the others: however many wait here, Redis is compared and documents are read.
+        self.lookups = Background()
         self.recorder = PendingRecorder(database, Spool(settings.state_dir / "spool", self.org_id))
         self.live = live
         self.waits_for_rebuild_from = 0.0
         self._live_until = time.monotonic() + settings.cache_ttl_seconds
         self._rebuild_gate = rebuild_gate
-        self._trusted_breaks = 0
-        self._run_id = ""
         self._compare_from = 0.0
         _cores.add(self)
 
@@ -85,11 +85,11 @@ class Core:
 
     @property
     def distrusts(self) -> bool:
-        """Whether a connection to Redis was lost since its state was last compared with the ledger."""
-        return self.gate.breaks != self._trusted_breaks
+        """Whether this run of Redis has not been compared with the ledger yet: it may have come back older."""
+        return not self.gate.links.trusted
 
     def verify(self) -> Future[None]:
-        """Compare Redis' state with the ledger, if it is another run of the server: it may have come back older."""
+        """Compare Redis' state with the ledger, and believe it from then on."""
         return self.background.run_once("verify", self._verify)
 
     def find_decision(self, decision_id: str) -> Future[tuple[Any | None, dict[str, Any] | None]]:
@@ -99,7 +99,7 @@ class Core:
             with self.database.read() as connection:
                 return decision_or_waiting(connection, self.org_id, decision_id)
 
-        return self.background.run(find)
+        return self.lookups.run(find)
 
     def pending(self, decision_id: str, kind: Any, payload: dict[str, Any]) -> PendingEvent:
         """A fact that waits for Redis."""
@@ -109,13 +109,17 @@ class Core:
         """In the child of a fork: threads are gone, and connections are the parent's."""
         self.database.after_fork()
         self.background = Background()
+        self.lookups = Background()
         self.recorder.after_fork()
         self.limits.after_fork()
         self.gate.breaker.after_fork()
+        self._rebuild_gate.breaker.after_fork()
 
     def close(self) -> None:
         """Write what waits, and let go."""
         self.recorder.close()
+        self.background.close()
+        self.lookups.close()
 
     def _reload(self) -> None:
         try:
@@ -128,22 +132,16 @@ class Core:
     def _verify(self) -> None:
         time.sleep(max(0.0, self._compare_from - time.monotonic()))
         self._compare_from = time.monotonic() + COMPARISON_REST_SECONDS
-        breaks = self.gate.breaks
-        run_id = self._rebuild_gate.run_id()
-        if run_id != self._run_id and not self._drain().rebuild_if_free():
-            # The lease holder has been asked; look again soon.
-            time.sleep(0.02)
-            return
-        self._run_id = run_id
-        self._trusted_breaks = breaks
+        self._rebuild()
         self.gate.breaker.succeeded()
 
     def _rebuild(self) -> None:
-        if not self._drain().rebuild_if_free():
+        run_id = self._rebuild_gate.run_id()
+        if self._drain().rebuild_if_free():
+            self.gate.links.trusted = run_id
+        else:
             # The lease holder has been asked; look again soon.
             time.sleep(0.02)
-            return
-        self._run_id = self._rebuild_gate.run_id()
 
     def _drain(self) -> LedgerDrain:
         return LedgerDrain(self.database, self._rebuild_gate, self.org_id, lease_seconds=self.settings.lease_seconds)

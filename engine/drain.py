@@ -19,12 +19,13 @@ from engine.admission.stream import EventStream, parse_stream_id
 from engine.clock import from_ms, to_ms, utc_now
 from engine.document.live import LiveDocument
 from engine.document.store import document_version, live_document, live_version
-from engine.fold import fold_outcome, fold_question
+from engine.errors import DocumentError
+from engine.fold import document_version_of, fold_outcome, fold_question, is_known_denial
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.entries import read_event
 from engine.ledger.organizations import forget_rebuild_request, release_lease, request_rebuild, take_lease
-from engine.ledger.pending import forget_pending, refuse_pending, waiting_events
+from engine.ledger.pending import forget_pending, refuse_pending, try_again, waiting_events
 from engine.ledger.queries.health import drained_through
 from engine.ledger.recount import Recount, facts_of, recount, replace_budget_usage
 from engine.ledger.tables import decisions, organizations
@@ -134,7 +135,12 @@ class LedgerDrain:
                 return
 
     def rebuild_if_free(self) -> bool:
-        """See that the state is installed when no other writer leads; else ask the one that does, and answer false."""
+        """See that Redis holds this organization's state as the ledger has it; false when it does not yet.
+
+        When another writer leads, that one is asked to rebuild it.
+        """
+        if self._in_step():
+            return True
         if not self._lead():
             with self._database.write() as connection:
                 request_rebuild(connection, self.org_id, utc_now())
@@ -147,10 +153,14 @@ class LedgerDrain:
             self.release()
         return True
 
+    def _in_step(self) -> bool:
+        """Whether Redis has the newest document and epoch, and its stream goes on from the ledger's cursor."""
+        cursor, _ = self._position()
+        return not self._is_behind(cursor) and self._gate.installed(self.org_id) == self._wanted()
+
     def _rebuild_if_needed(self) -> None:
         # Whoever asked may have been overtaken: every needless rebuild would make others wait, who then ask again.
-        cursor, _ = self._position()
-        if self._is_behind(cursor) or self._gate.installed(self.org_id) != self._wanted():
+        if not self._in_step():
             self.rebuild()
         else:
             with self._database.write() as connection:
@@ -278,37 +288,55 @@ class LedgerDrain:
             waiting = waiting_events(connection, self.org_id, FOLD_BATCH)
             if not waiting:
                 return
-            document = live_document(connection, self.org_id).document
+            live = live_document(connection, self.org_id)
             ids = {row.decision_id for row in waiting}
             known = {
                 row.decision_id: row
                 for row in connection.execute(select(decisions).where(decisions.c.decision_id.in_(ids)))
             }
-        done, refused = [], []
+        done, refused, seen = [], [], []
+        outdated = False
         for row in waiting:
-            question = fold_question(row, known.get(row.decision_id), document, self._plan_of)
+            decision = known.get(row.decision_id)
+            if is_known_denial(row, decision):
+                done.append((row.decision_id, row.kind))
+                continue
+            question = fold_question(row, decision, live.document, self._plan_of)
             reply = self._gate.ask(question)
             if reply.status == "COLD":
                 break
-            outcome = fold_outcome(question, reply.status, known.get(row.decision_id))
+            if reply.status == "FOLDED":
+                seen.append(row.decision_id)
+                outdated = outdated or document_version_of(row) not in (None, live.version)
+            outcome = fold_outcome(question, reply.status, decision)
             if outcome == "in the ledger":
                 done.append((row.decision_id, row.kind))
             elif outcome:
                 logger.warning("%s of %s cannot be folded in: %s", row.kind, row.decision_id, outcome)
                 refused.append((row.pending_id, outcome))
-        if done or refused:
+        if done or refused or seen:
             with self._database.write() as connection:
                 forget_pending(connection, done)
                 for pending_id, problem in refused:
                     refuse_pending(connection, pending_id, problem)
+                # A settle may have come here before the decision that it settles.
+                try_again(connection, seen)
+        if outdated:
+            # Decided by an older document: only a recount counts them in the budgets of the live one.
+            self.rebuild()
 
     def _plan_of(self, record: CheckRecord, at_ms: int) -> CallPlan:
-        """What a check was tested against, by the document version that it names. Raises `DocumentError`."""
+        """What a check was tested against, by the document version that it names; nothing when that is not known."""
         version = record.document_version
         planner = self._planners.get(version)
         if planner is None:
-            with self._database.read() as connection:
-                planner = document_version(connection, self.org_id, version).planner
+            try:
+                with self._database.read() as connection:
+                    planner = document_version(connection, self.org_id, version).planner
+            except DocumentError as problem:
+                # A ledger restored from a backup. The decision is kept without its readings.
+                logger.warning("%s", problem)
+                return CallPlan(self.org_id)
             if len(self._planners) >= MOST_PLANNERS:
                 self._planners.clear()
             self._planners[version] = planner

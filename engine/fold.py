@@ -57,6 +57,16 @@ def fold_question(row: Any, known: Any | None, document: GovernanceDocument, pla
     )
 
 
+def is_known_denial(row: Any, known: Any | None) -> bool:
+    """Whether the gate had denied what was denied again without it: its answer was lost, the ledger has it."""
+    return row.kind == "check" and not row.payload["allowed"] and known is not None and known.outcome == "denied"
+
+
+def document_version_of(row: Any) -> int | None:
+    """The document version by which a waiting decision was made; `None` for anything but a decision."""
+    return CheckRecord.from_json(row.payload["body"]).document_version if row.kind == "check" else None
+
+
 def fold_outcome(question: Fold | Settle | Cancel, status: str, known: Any | None) -> str:
     """What becomes of the row: nothing yet (empty), `in the ledger`, or why it cannot be folded in."""
     if status in ("UNKNOWN", "CONFLICT"):

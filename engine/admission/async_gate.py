@@ -22,7 +22,7 @@ class AsyncRedisGate(GateBase):
         self, url: str, *, timeout_seconds: float = 0.05, breaker: Breaker | None = None, lua_clock: str = ""
     ) -> None:
         super().__init__(timeout_seconds=timeout_seconds, breaker=breaker, lua_clock=lua_clock)
-        self._wire = AsyncWire(url, self._links)
+        self._wire = AsyncWire(url, self.links)
 
     async def ask(self, question: Question) -> Reply:
         """Run one script."""

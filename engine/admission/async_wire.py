@@ -55,8 +55,9 @@ class AsyncWire:
                 except NoScriptError:
                     return await lane.ask(packed("EVAL", source, arguments))
         except TimeoutError as error:
-            if lane is not None and lane is self._lane:
-                self._lane = None
+            if lane is not None:
+                if lane is self._lane:
+                    self._lane = None
                 lane.retire()
             raise unanswered(error, "the deadline has passed") from None
         except (redis.RedisError, OSError) as error:
@@ -76,20 +77,22 @@ class AsyncWire:
                 connection = self._class(**self._settings)
                 try:
                     await connection.connect()
+                    if self._links.trusted:
+                        await connection.send_command("INFO", "server", check_health=False)
+                        self._links.check(await connection.read_response())
                 except BaseException:
                     with contextlib.suppress(redis.RedisError, OSError):
                         await connection.disconnect(nowait=True)
                     raise
-                self._lane = _Lane(connection, self._links)
+                self._lane = _Lane(connection)
             return self._lane
 
 
 class _Lane:
     """One connection and who waits on it, in the order of asking."""
 
-    def __init__(self, connection: Any, links: Links) -> None:
+    def __init__(self, connection: Any) -> None:
         self.open = True
-        self._links = links
         self._connection = connection
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._reader = asyncio.create_task(self._read())
@@ -143,7 +146,6 @@ class _Lane:
             problem = error
         finally:
             self.open = False
-            self._links.breaks += 1
             while self._waiting:
                 waiter = self._waiting.popleft()
                 if not waiter.done():

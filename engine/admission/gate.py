@@ -50,17 +50,12 @@ class GateBase:
         self.clock = GateClock()
         self.breaker = breaker or Breaker(failures=2**31)
         self._scripts = load_scripts(clock=lua_clock)
-        self._links = Links()
+        self.links = Links()
 
     @property
     def now_ms(self) -> int:
         """Redis' time as far as known."""
         return self.clock.now_ms
-
-    @property
-    def breaks(self) -> int:
-        """How many connections have been lost: after each, another server or an older state may answer."""
-        return self._links.breaks
 
     def _arguments(self, question: Question) -> Sequence[Any]:
         keys = question.keys
@@ -88,7 +83,7 @@ class RedisGate(GateBase):
         super().__init__(timeout_seconds=timeout_seconds, breaker=breaker, lua_clock=lua_clock)
         self._url = url
         self._lua_clock = lua_clock
-        self._wire = Wire(url, timeout_seconds=timeout_seconds, max_connections=max_connections, links=self._links)
+        self._wire = Wire(url, timeout_seconds=timeout_seconds, max_connections=max_connections, links=self.links)
         self.client = _client(url, timeout_seconds, max_connections)
 
     def sibling(self, *, timeout_seconds: float, max_connections: int) -> RedisGate:
@@ -170,7 +165,7 @@ class RedisGate(GateBase):
     def run_id(self) -> str:
         """What tells this run of the server from every other."""
         try:
-            return str(self.client.info("server")["run_id"])
+            return str(self.client.info("server").get("run_id", "unknown"))
         except redis.RedisError as error:
             raise unanswered(error) from error
 

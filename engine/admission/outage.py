@@ -8,7 +8,6 @@ saw left; `closed` nothing. Soft budgets let calls pass. (Guide, Graceful Degrad
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,7 +17,7 @@ from engine.admission.windows import RollingWindows
 from engine.decision import ReasonCode
 
 QUIET_MS = 60_000
-"""So long after the last outage decision Redis' own numbers have it all, and the allowance starts anew."""
+"""When Redis answers so long after the last outage decision, its numbers have it all: the allowance starts anew."""
 MOST_PLANS = 10_000
 MOST_SCOPES = 100_000
 
@@ -72,9 +71,9 @@ class OutageLimits:
         self._lock = threading.Lock()
         self._noted: dict[CallPlan, tuple[CheckAnswer, int]] = {}
         self._seen: dict[str, _Seen] = {}
-        self._own: dict[str, _Own] = defaultdict(_Own)
+        self._own: dict[str, _Own] = {}
         self._windows: dict[str, RollingWindows] = {}
-        self._own_windows: dict[str, RollingWindows] = defaultdict(RollingWindows)
+        self._own_windows: dict[str, RollingWindows] = {}
         self._last_ms = 0
 
     def note(self, plan: CallPlan, answer: CheckAnswer, reserve_micros: int) -> None:
@@ -86,7 +85,8 @@ class OutageLimits:
     def decide(self, plan: CallPlan, reserve_micros: int, now_ms: int, hold_ms: int) -> Verdict:
         """Decide one call and, when it may happen, count it."""
         with self._lock:
-            self._catch_up(now_ms)
+            self._catch_up()
+            self._last_ms = now_ms
             verdict = self._test(plan, reserve_micros, now_ms, hold_ms)
             if verdict.allowed:
                 self._count(plan, reserve_micros, now_ms)
@@ -96,23 +96,25 @@ class OutageLimits:
         """A call that was allowed could not be recorded and does not happen. The windows keep the request."""
         with self._lock:
             for counter in plan.counters:
-                own = self._own[counter.name]
-                own.micros -= reserve_micros
-                own.executions -= 1
+                own = self._own.get(counter.name)
+                if own is not None:
+                    own.micros -= reserve_micros
+                    own.executions -= 1
 
     def after_fork(self) -> None:
         """In the child of a fork: a lock held by another thread of the parent would never be given back."""
         self._lock = threading.Lock()
 
-    def _catch_up(self, now_ms: int) -> None:
+    def _catch_up(self) -> None:
+        """Take in what Redis has said since. Long enough after the last outage it has all of it: start anew."""
         noted, self._noted = self._noted, {}
-        if now_ms - self._last_ms > QUIET_MS or len(self._own) > MOST_SCOPES or len(self._own_windows) > MOST_SCOPES:
-            self._own.clear()
-            self._own_windows.clear()
-            self._windows.clear()
-            self._seen.clear()
-        self._last_ms = now_ms
-        for plan, (answer, reserve) in sorted(noted.items(), key=lambda item: item[1][0].now_ms):
+        if not noted:
+            return
+        answers = sorted(noted.items(), key=lambda item: item[1][0].now_ms)
+        if answers[-1][1][0].now_ms > self._last_ms + QUIET_MS:
+            for kept in (self._own, self._own_windows, self._windows, self._seen):
+                kept.clear()
+        for plan, (answer, reserve) in answers:
             # Readings are from before the call.
             added, hit = (reserve, 1) if answer.allowed else (0, 0)
             for counter in answer.counters:
@@ -130,15 +132,23 @@ class OutageLimits:
         counted = [self._reading(counter) for counter in plan.counters]
         rated = [_text(self._usage(rate, now_ms)) for rate in plan.rates]
         reason, denied_by, wait, denial = ReasonCode.ALLOWED, 0, 0, ""
+        if len(self._own) + len(self._own_windows) > MOST_SCOPES:
+            reason, denial = (
+                ReasonCode.GATE_UNAVAILABLE,
+                "this process has too many counters to watch while Redis is away",
+            )
         for index, counter in enumerate(plan.counters, 1):
             if counter.hard and reason is ReasonCode.ALLOWED:
-                own, reading = self._own[counter.name], read_counter(counter, counted[index - 1])
+                own, reading = self._own.get(counter.name, _Own()), read_counter(counter, counted[index - 1])
+                allowance = counter.outage_allowance
                 if reading.exceeds_cost(reserve):
                     reason, denied_by = _COST[counter.period.kind], index
                 elif reading.exceeds_executions:
                     reason, denied_by = _EXECUTIONS[counter.period.kind], index
-                elif _passes(own.micros + reserve, counter.limit_micros, counter.outage_allowance) or _passes(
-                    own.executions + 1, counter.execution_limit, counter.outage_allowance
+                elif (
+                    allowance is None
+                    or _passes(own.micros + reserve, counter.limit_micros, allowance)
+                    or _passes(own.executions + 1, counter.execution_limit, allowance)
                 ):
                     reason = ReasonCode.GATE_UNAVAILABLE
                     denial = f"budget '{counter.budget_id}' allows this process no more while Redis is away"
@@ -159,26 +169,26 @@ class OutageLimits:
 
     def _count(self, plan: CallPlan, reserve: int, now_ms: int) -> None:
         for counter in plan.counters:
-            own = self._own[counter.name]
+            own = self._own.setdefault(counter.name, _Own())
             own.micros += reserve
             own.executions += 1
         for rate in plan.rates:
-            self._own_windows[rate.name].hit(now_ms)
+            self._own_windows.setdefault(rate.name, RollingWindows()).hit(now_ms)
             if rate.name in self._windows:
                 self._windows[rate.name].hit(now_ms)
 
     def _reading(self, counter: PlannedCounter) -> str:
-        seen, own = self._seen.get(counter.name, _Seen()), self._own[counter.name]
+        seen, own = self._seen.get(counter.name, _Seen()), self._own.get(counter.name, _Own())
         return f"{seen.spent_micros}:{seen.held_micros + own.micros}:{seen.executions + own.executions}"
 
     def _usage(self, rate: PlannedRate, now_ms: int) -> tuple[int, int, int]:
-        windows = self._windows.get(rate.name) or self._own_windows[rate.name]
-        return windows.usage(now_ms)
+        windows = self._windows.get(rate.name) or self._own_windows.get(rate.name)
+        return windows.usage(now_ms) if windows else (0, 0, 0)
 
     def _wait(self, rate: PlannedRate, now_ms: int) -> tuple[int, str]:
         minute, hour, day = rate.limits
         own_limits = (self._own_limit(minute), self._own_limit(hour), self._own_limit(day))
-        wait, full = self._own_windows[rate.name].wait(now_ms, own_limits)
+        wait, full = self._own_windows.get(rate.name, RollingWindows()).wait(now_ms, own_limits)
         if rate.name in self._windows:
             seen_wait, seen_full = self._windows[rate.name].wait(now_ms, rate.limits)
             wait = -1 if -1 in (wait, seen_wait) else max(wait, seen_wait)

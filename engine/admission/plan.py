@@ -30,7 +30,8 @@ _REPORT_ORDER = {"org": 0, "team": 1, "user": 2}
 class PlannedCounter:
     """One running total: a budget, for one scope value, in one period.
 
-    `outage_allowance` is the share of its limits that one process may use while Redis is away; 0 for none.
+    `outage_allowance` is the share of its limits that one process may use while Redis is away; `None` lets nothing
+    pass.
     """
 
     budget_id: str
@@ -41,7 +42,7 @@ class PlannedCounter:
     hard: bool = True
     warning_threshold: Decimal = Decimal("0.80")
     degradation_threshold: Decimal = Decimal("0.90")
-    outage_allowance: Decimal = Decimal("0.01")
+    outage_allowance: Decimal | None = Decimal("0.01")
     name: str = field(init=False)
     """The counter's name in Redis. Ids hold no `|`, so names cannot collide."""
     warning_micros: int | None = field(init=False)
@@ -194,7 +195,7 @@ def _counters_of(budget: BudgetSpec, scope: str, kind: PeriodKind, at: datetime,
             budget.enforcement_mode == "hard",
             budget.warning_threshold,
             budget.degradation_threshold,
-            budget.outage_allowance if budget.on_outage == "bounded" else Decimal(0),
+            budget.outage_allowance if budget.on_outage == "bounded" else None,
         )
 
 

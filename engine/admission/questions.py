@@ -145,8 +145,8 @@ class Cancel:
 class Fold:
     """Take over a decision that was made while Redis was away.
 
-    `answer` is what `check.lua` would have said, `record` its hold when it was allowed. `asked_id` is the id under which
-    the gate was asked, when the decision has another one: it may have decided, and its answer was lost.
+    `answer` is what `check.lua` would have said, `record` its hold when it was allowed. `asked_id` is the id under
+    which the gate was asked, when the decision has another one: it may have decided, and its answer was lost.
     """
 
     script: ClassVar[str] = "fold"

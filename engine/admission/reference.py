@@ -110,7 +110,10 @@ def _check(org: Organization, check: Check, now: int) -> Answer:
     if idempotency is not None and (answered := org.answers.get(idempotency.key)) is not None:
         if answered.request_hash != idempotency.request_hash:
             return ["REUSED"]
-        return ["REPEATED", answered.decision_id, answered.decided_ms, answered.expires_ms]
+        decided = org.holds.calls.get(answered.decision_id)
+        # A cancelled call never left: its key is free again.
+        if decided is None or decided.state != CANCELLED:
+            return ["REPEATED", answered.decision_id, answered.decided_ms, answered.expires_ms]
     if check.decision_id in org.holds.calls:
         # Its caller has given up on this check and gone another way.
         return ["LATE"]
@@ -136,7 +139,7 @@ def _check(org: Organization, check: Check, now: int) -> Answer:
             org.windows_to_count_in(rate.name).hit(now)
         if idempotency is not None:
             answered = Answered(idempotency.request_hash, check.decision_id, now, expires)
-            org.remember_answer(idempotency.key, answered, now)
+            org.remember_answer(idempotency.key, answered, now, instead=True)
     return ["ALLOWED" if allowed else "DENIED", answer]
 
 

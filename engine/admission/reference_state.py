@@ -184,6 +184,8 @@ class Organization:
     def close(self, decision_id: str, hold: HeldCall, state: str, amount_micros: int, now_ms: int) -> None:
         """Close a hold: release what it still holds, charge `amount_micros`, remember it for an hour.
 
+        One that was cancelled is remembered for as long as an idempotency key may name it.
+
         A hold that was closed before, by expiry, is charged the difference. A call that never left is no execution.
         """
         for name in hold.counters:
@@ -195,7 +197,7 @@ class Organization:
                 self.counters.change(name).executions -= 1
         self.holds.calls[decision_id] = replace(hold, state=state, charged_micros=amount_micros)
         self.agenda.drop(EXPIRE_HOLD, decision_id)
-        self.agenda.put(FORGET_HOLD, decision_id, now_ms + CLOSED_HOLD_MS)
+        self.agenda.put(FORGET_HOLD, decision_id, now_ms + (ANSWER_MS if state == CANCELLED else CLOSED_HOLD_MS))
 
     def keep_a_while(self, hold: HeldCall, now_ms: int) -> None:
         """Forget the hold's counters in two days unless that is planned: those long over came back for one change."""

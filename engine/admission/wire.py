@@ -7,6 +7,7 @@ own. A caller of the gate has one deadline for all of that.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -23,6 +24,8 @@ from engine.errors import GateUnavailable, InvalidValue, PoolExhausted
 
 FRESH_SECONDS = 0.1
 """A connection used so lately is not looked at again before its use."""
+
+_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
 
 
 def connection_settings(timeout_seconds: float | None) -> dict[str, Any]:
@@ -48,10 +51,26 @@ def bad_url() -> InvalidValue:
 
 
 class Links:
-    """Counts connections that were lost."""
+    """Which run of the server is believed (`run_id`), empty while none is.
+
+    Connections made while one is believed must lead to it: a server that was restarted may have come back with an older
+    state. One that leads elsewhere is not used, and nothing is believed until somebody has compared.
+    """
 
     def __init__(self) -> None:
-        self.breaks = 0
+        self.trusted = ""
+
+    def check(self, info: str) -> None:
+        """Look at what the server says of itself; raises `GateUnavailable` when it is not the one believed."""
+        if self.trusted and run_id_in(info) != self.trusted:
+            self.trusted = ""
+            raise GateUnavailable("Redis was restarted, or another server answers")
+
+
+def run_id_in(info: str) -> str:
+    """The run id in the answer to INFO; a server that does not tell has always the same."""
+    found = _RUN_ID.search(info)
+    return found.group(1) if found else "unknown"
 
 
 class Wire:
@@ -94,7 +113,7 @@ class Wire:
             raise unanswered(error) from error
         except BaseException as error:
             # The answer may still be on its way; the next caller must not take it for its own.
-            self._drop(connection)
+            connection.disconnect()
             if isinstance(error, redis.RedisError):
                 raise unanswered(error) from error
             raise
@@ -114,7 +133,7 @@ class Wire:
                 except redis.ResponseError as error:
                     answers.append(error)
         except BaseException as error:
-            self._drop(connection)
+            connection.disconnect()
             if not isinstance(error, redis.RedisError):
                 raise
             answers += [error] * (len(runs) - len(answers))
@@ -141,15 +160,19 @@ class Wire:
         try:
             connection = connection or self._make()
             if time.monotonic() - used > FRESH_SECONDS and connection.is_connected and _is_stale(connection):
-                self._drop(connection)
+                connection.disconnect()
             if not connection.is_connected:
                 connection.socket_timeout = connection.socket_connect_timeout = _left(deadline)
                 connection.connect()
-        except redis.RedisError as error:
+                if self._links.trusted:
+                    connection.send_command("INFO", "server", check_health=False)
+                    self._links.check(connection.read_response(timeout=_left(deadline)))
+        except BaseException as error:
+            if connection is not None:
+                connection.disconnect()
             self._give_back(connection)
-            raise unanswered(error) from error
-        except BaseException:
-            self._give_back(None)
+            if isinstance(error, redis.RedisError):
+                raise unanswered(error) from error
             raise
         return connection
 
@@ -172,10 +195,6 @@ class Wire:
                         self._freed.wait(left)
             finally:
                 self._waiters -= 1
-
-    def _drop(self, connection: Any) -> None:
-        connection.disconnect()
-        self._links.breaks += 1
 
     def _give_back(self, connection: Any) -> None:
         self._idle.append((connection, time.monotonic()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from engine.admission.answers import read_check
 from engine.admission.questions import Idempotency, Question, Reply
@@ -11,7 +12,7 @@ from engine.core import Core
 from engine.decide import PreparedCheck, conclude, question_for, repeated
 from engine.decision import Decision
 from engine.errors import GateUnavailable, KeyReused
-from engine.flows.alone import decide_alone
+from engine.flows.alone import Undecided, decide_alone, give_up
 from engine.flows.asking import NOT_DECIDED, decided, trust_again
 from engine.flows.steps import AskMany, Flow
 from engine.ids import new_decision_id
@@ -35,38 +36,69 @@ def check(core: Core, request: Request) -> Flow[Decision]:
     try:
         prepared, reply = yield from _ask_check(core, request, prepared, decision_id, idempotency)
     except GateUnavailable as problem:
-        return (yield from decide_alone(core, prepared, decision_id, idempotency, problem, started))
+        # By the newest document: the gate may have said that there is one.
+        undecided = Undecided(core.prepare(request.facts), decision_id, idempotency, problem, started)
+        (decision,) = yield from decide_alone(core, [undecided])
+        return decision
+    except GeneratorExit:
+        give_up(core, prepared, decision_id)
+        raise
     return _concluded(core, prepared, decision_id, reply, started)
 
 
 def check_many(core: Core, requests: Sequence[Request]) -> Flow[list[Decision]]:
     """Decide several calls, asked together. All requests are validated first."""
-    asked = []
-    for request in requests:
-        prepared = core.prepare(request.facts)
-        asked.append((request, prepared, new_decision_id(), _idempotency(request)))
+    asked = [
+        _Asked(request, core.prepare(request.facts), new_decision_id(), _idempotency(request)) for request in requests
+    ]
     started = time.perf_counter_ns()
     replies: list[Reply | GateUnavailable] = []
-    for first in range(0, len(asked), TOGETHER):
-        questions = [
-            question_for(prepared, decision_id, core.hold_ms, key)
-            for _, prepared, decision_id, key in asked[first : first + TOGETHER]
-        ]
-        try:
-            if core.distrusts:
-                yield from trust_again(core)
-            replies += yield AskMany(questions)
-        except GateUnavailable as problem:
-            replies += [problem for _ in questions]
-    made: list[Decision] = []
-    for (request, prepared, decision_id, idempotency), reply in zip(asked, replies, strict=True):
+    try:
+        for first in range(0, len(asked), TOGETHER):
+            replies += yield from _ask_together(core, asked[first : first + TOGETHER])
+        return (yield from _decisions(core, asked, replies, started))
+    except GeneratorExit:
+        for number, call in enumerate(asked):
+            reply = replies[number] if number < len(replies) else None
+            if number < len(replies) + TOGETHER and (not isinstance(reply, Reply) or reply.status == "ALLOWED"):
+                give_up(core, call.prepared, call.decision_id)
+        raise
+
+
+class _Asked(NamedTuple):
+    request: Request
+    prepared: PreparedCheck
+    decision_id: str
+    idempotency: Idempotency | None
+
+
+def _ask_together(core: Core, calls: Sequence[_Asked]) -> Flow[list[Reply | GateUnavailable]]:
+    try:
+        if core.distrusts:
+            yield from trust_again(core)
+        replies: list[Reply | GateUnavailable] = yield AskMany(
+            [question_for(call.prepared, call.decision_id, core.hold_ms, call.idempotency) for call in calls]
+        )
+    except GateUnavailable as problem:
+        return [problem for _ in calls]
+    return replies
+
+
+def _decisions(
+    core: Core, asked: Sequence[_Asked], replies: Sequence[Reply | GateUnavailable], started: int
+) -> Flow[list[Decision]]:
+    made: dict[int, Decision] = {}
+    undecided: dict[int, Undecided] = {}
+    for number, (call, reply) in enumerate(zip(asked, replies, strict=True)):
         if isinstance(reply, GateUnavailable):
-            made.append((yield from decide_alone(core, prepared, decision_id, idempotency, reply, started)))
+            undecided[number] = Undecided(call.prepared, call.decision_id, call.idempotency, reply, started)
         elif reply.status in NOT_DECIDED:
-            made.append((yield from check(core, request)))
+            made[number] = yield from check(core, call.request)
         else:
-            made.append(_concluded(core, prepared, decision_id, reply, started))
-    return made
+            made[number] = _concluded(core, call.prepared, call.decision_id, reply, started)
+    alone = yield from decide_alone(core, list(undecided.values()))
+    made.update(zip(undecided, alone, strict=True))
+    return [made[number] for number in range(len(asked))]
 
 
 def _ask_check(

@@ -12,6 +12,7 @@ from engine.admission.record import HoldRecord
 from engine.core import Core
 from engine.decision import Decision
 from engine.errors import DatabaseError, GateUnavailable, InvalidValue, SettleConflict, UnknownDecision
+from engine.flows.alone import spool
 from engine.flows.asking import decided
 from engine.flows.steps import Ask, Await, Flow, NotInTime
 from engine.ids import check_decision_id
@@ -98,9 +99,8 @@ def keep(core: Core, event: PendingEvent) -> Flow[Mapping[str, Any] | None]:
         kept: Mapping[str, Any] = yield Await(entry.kept, core.settings.ledger_patience_seconds)
         return kept
     except (NotInTime, DatabaseError):
-        core.recorder.spool.append(event)
+        yield from spool(core, event)
         core.recorder.abandon(entry)
-        core.recorder.recover()
         return None
 
 

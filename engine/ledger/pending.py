@@ -46,9 +46,13 @@ def keep_pending(connection: Connection, events: Sequence[PendingEvent]) -> dict
 
 
 def withdraw_check(connection: Connection, allowed: PendingEvent, denied: PendingEvent) -> None:
-    """A decision kept as allowed was answered as a denial after all: keep that, or cancel it if it is folded in."""
-    withdrawn = connection.execute(delete(pending_events).where(_is_one_of([allowed.identity])))
-    if withdrawn.rowcount == 1:
+    """A decision that was to be kept as allowed was answered as a denial after all.
+
+    If it is kept or in the ledger, it is cancelled: it may be on its way through Redis already. Else the denial is
+    kept.
+    """
+    row, waiting = decision_or_waiting(connection, allowed.org_id, allowed.decision_id)
+    if row is None and waiting is None:
         keep_pending(connection, [denied])
     else:
         keep_pending(connection, [PendingEvent(allowed.org_id, allowed.decision_id, "cancel", {})])
@@ -93,6 +97,14 @@ def forget_pending(connection: Connection, identities: Iterable[tuple[str, str]]
 def refuse_pending(connection: Connection, pending_id: int, problem: str) -> None:
     """Keep a row that cannot be folded in, with the reason, and pass it over from now on."""
     connection.execute(update(pending_events).where(pending_events.c.pending_id == pending_id).values(problem=problem))
+
+
+def try_again(connection: Connection, decision_ids: Sequence[str]) -> None:
+    """Fold rows of these decisions again that were refused because nobody knew the decision yet."""
+    if decision_ids:
+        connection.execute(
+            update(pending_events).where(pending_events.c.decision_id.in_(decision_ids)).values(problem=None)
+        )
 
 
 def _is_one_of(identities: Iterable[tuple[str, str]]) -> Any:

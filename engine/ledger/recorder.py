@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -23,8 +24,10 @@ from engine.ledger.spool import Spool
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-MOST_LEFT = 10_000
-"""Events that wait in memory for the database to come back; further ones are counted and let go."""
+MOST_WAITING = 10_000
+"""Events that wait in memory for the database; further ones are refused, or counted and let go when nobody waits."""
+STUCK_SECONDS = 1.0
+"""A transaction that takes longer is not waited for any more."""
 RETRY_SECONDS = 1.0
 
 
@@ -56,15 +59,17 @@ class PendingRecorder:
         self._wake = threading.Condition()
         self._queue: deque[Entry] = deque()
         self._closing = False
+        self._writing_since = 0.0
         self._thread: threading.Thread | None = None
 
     def record(self, event: PendingEvent) -> Entry:
         """Keep an event; wait for the entry's `kept`. It fails with `DatabaseError` when the database is away."""
         entry = Entry(event)
-        if not self.breaker.may_try():
+        stuck = self._writing_since and time.monotonic() > self._writing_since + STUCK_SECONDS
+        if stuck or not self.breaker.may_try():
             entry.kept.set_exception(DatabaseError("the ledger database has not answered lately"))
-            return entry
-        self._put(entry)
+        else:
+            self._put(entry)
         return entry
 
     def leave(self, event: PendingEvent) -> None:
@@ -72,24 +77,19 @@ class PendingRecorder:
         self._put(Entry(event, left=True))
 
     def withdraw(self, entry: Entry, denial: PendingEvent) -> None:
-        """The caller waits no longer and answers no: whatever becomes of the entry, `denial` is what must be kept."""
+        """The caller waits no longer and answers no: whatever becomes of the entry, its hold must not stay."""
         with self._wake:
             entry.denial = denial
             entry.left = True
-            # Not in the queue: it failed already, or it is being written now and is corrected after that.
-            if entry.kept.done():
-                self._queue.append(Entry(denial, left=True) if entry.kept.exception() else entry)
-            self._start()
-            self._wake.notify()
+        # One that failed may have been stored all the same; one that is being written is corrected after that.
+        if entry.kept.done():
+            self._put(entry)
 
     def keep_trying(self, entry: Entry) -> None:
         """The caller waits no longer; the event is kept all the same, as soon as the database is there."""
-        with self._wake:
-            entry.left = True
-            if entry.kept.done() and entry.kept.exception() is not None:
-                self._queue.append(Entry(entry.event, left=True))
-            self._start()
-            self._wake.notify()
+        entry.left = True
+        if entry.kept.done() and entry.kept.exception() is not None:
+            self._put(Entry(entry.event, left=True))
 
     def abandon(self, entry: Entry) -> None:
         """The caller waits no longer and has kept the event elsewhere; a second copy does no harm."""
@@ -106,6 +106,7 @@ class PendingRecorder:
         """Start afresh in the child of a fork: what waits is the parent's to write."""
         self._wake = threading.Condition()
         self._queue = deque()
+        self._writing_since = 0.0
         self._thread = None
         self.spool.after_fork()
         self.breaker.after_fork()
@@ -122,8 +123,10 @@ class PendingRecorder:
 
     def _put(self, entry: Entry) -> None:
         with self._wake:
-            if entry.left and len(self._queue) >= MOST_LEFT:
+            if len(self._queue) >= MOST_WAITING:
                 self.lost += 1
+                if not entry.kept.done():
+                    entry.kept.set_exception(DatabaseError("the ledger database does not keep up"))
                 return
             self._queue.append(entry)
             self._start()
@@ -138,12 +141,14 @@ class PendingRecorder:
         while True:
             with self._wake:
                 while not self._queue and not self._closing and not self.spool.waits:
-                    if not self._wake.wait(timeout=30):
+                    if not self._wake.wait(timeout=30) and not self._queue:
                         self._thread = None
                         return
                 batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
                 closing = self._closing
+            self._writing_since = time.monotonic()
             done = self._write(batch)
+            self._writing_since = 0.0
             if closing and (not done or not self._queue):
                 return
             if not done:
@@ -193,10 +198,9 @@ class PendingRecorder:
     def _failed(self, batch: Sequence[Entry], problem: BursarError) -> None:
         with self._wake:
             for entry in reversed(batch):
-                waited_for = not entry.left
-                if waited_for and not entry.kept.done():
+                # Withdrawn while it was written: it may have been stored, so what follows is a correction.
+                in_doubt = entry.denial is not None and entry.written is entry.event
+                if not entry.kept.done() and (in_doubt or not entry.left):
                     entry.kept.set_exception(problem)
-                elif not waited_for and not entry.kept.done() and entry.denial is not None:
-                    self._queue.appendleft(Entry(entry.denial, left=True))
-                elif not waited_for:
+                if entry.left:
                     self._queue.appendleft(entry)

@@ -25,15 +25,15 @@ class Deltas:
     usage: dict[UsageKey, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     budgets: dict[BudgetKey, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
 
-    def count_check(self, row: dict[str, Any]) -> None:
-        """A new decision row."""
+    def count_check(self, row: dict[str, Any], times: int = 1) -> None:
+        """A new decision row; with `times` -1 one that another takes the place of."""
         allowed = row["outcome"] == "allowed"
         self._add_usage(
             row,
-            decisions=1,
-            estimate_micros=row["estimate_micros"],
-            reserve_micros=row["reserve_micros"] if allowed else 0,
-            fail_open=int(row["fail_open"]),
+            decisions=times,
+            estimate_micros=times * row["estimate_micros"],
+            reserve_micros=times * row["reserve_micros"] if allowed else 0,
+            fail_open=times * int(row["fail_open"]),
         )
 
     def hold(self, counters: Iterable[BudgetKey], reserve_micros: int) -> None:

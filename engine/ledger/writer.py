@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from engine.admission.answers import check_message
 from engine.clock import from_ms
@@ -59,11 +59,17 @@ def write_events(
     rows = _known_decisions(connection, batch)
     known = set(rows)
     changed: set[str] = set()
+    replaced: set[str] = set()
     deltas = Deltas()
     limits: BudgetLimits = {}
     for event in batch:
         if isinstance(event.fact, Checked):
-            if event.decision_id not in rows:
+            earlier = rows.get(event.decision_id)
+            if earlier is not None and _overrules(event, event.fact, earlier):
+                deltas.count_check(earlier, -1)
+                replaced.add(event.decision_id)
+                earlier = None
+            if earlier is None:
                 rows[event.decision_id] = _decision_row(org_id, event, event.fact)
                 _count_check(deltas, limits, rows[event.decision_id], event.fact)
         elif event.fact is not None:
@@ -72,6 +78,9 @@ def write_events(
             if row is not None:
                 _close(deltas, row, event, event.fact)
                 changed.add(event.decision_id)
+    if replaced & known:
+        connection.execute(delete(decisions).where(decisions.c.decision_id.in_(replaced & known)))
+        known -= replaced
     new = [row for decision_id, row in rows.items() if decision_id not in known]
     if new:
         connection.execute(insert(decisions), new)
@@ -179,6 +188,11 @@ def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, A
             "rates": [asdict(rate) for rate in answer.rates],
         },
     }
+
+
+def _overrules(event: LedgerEvent, fact: Checked, earlier: dict[str, Any]) -> bool:
+    """Whether the caller was told yes by its own process while the gate's no was lost on its way."""
+    return event.waited and fact.answer.allowed and earlier["outcome"] == "denied"
 
 
 def _count_check(deltas: Deltas, limits: BudgetLimits, row: dict[str, Any], fact: Checked) -> None:

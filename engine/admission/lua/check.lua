@@ -11,13 +11,13 @@
 -- Answers {'COLD'|'LATE'|'STALE'|'WRONG_PERIOD', now} having written nothing,
 --         {'ALLOWED'|'DENIED', now, answer}; answer is '<reason> <index of what denied, from 1, 0 = policy>
 --          <retry after (ms)> <expires (ms)>|<spent:held:executions> per counter|<minute:hour:day> per scope',
---         {'REPEATED', now, decision id, decided (ms), expires (ms)} when the idempotency key was allowed before,
+--         {'REPEATED', now, decision id, decided (ms), expires (ms)} when the idempotency key was allowed before
+--         and not cancelled,
 --         {'REUSED', now} when the idempotency key was used for another request.
 -- LATE also answers a decision id that is decided already: its caller has given up and gone another way.
 
 local COUNTER_NUMBERS = 5
 local FIRST_NAME = 11
-local IDEMPOTENCY_MS = 86400000
 local PERIODS = { 'monthly', 'daily' }
 
 local now = now_ms()
@@ -53,7 +53,11 @@ if hash ~= '' then
     if words[1] ~= hash then
       return { 'REUSED', now }
     end
-    return { 'REPEATED', now, words[2], tonumber(words[3]), tonumber(words[4]) }
+    local decided_hold = redis.call('HGET', KEYS[2], words[2])
+    -- A cancelled call never left: its key is free again.
+    if not decided_hold or split(decided_hold)[1] ~= 'C' then
+      return { 'REPEATED', now, words[2], tonumber(words[3]), tonumber(words[4]) }
+    end
   end
 end
 if known[2] then

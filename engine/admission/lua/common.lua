@@ -14,6 +14,7 @@
 
 local FIRST_COUNTER_WORD = 5
 local CLOSED_HOLD_MS = 3600000
+local IDEMPOTENCY_MS = 86400000
 local ENDED_COUNTER_MS = 172800000
 
 local format, floor = string.format, math.floor
@@ -49,7 +50,8 @@ local function split(text)
   return words
 end
 
--- Close a hold (its words from KEYS[2]): release what it still holds, charge `amount`, remember it for an hour.
+-- Close a hold (its words from KEYS[2]): release what it still holds, charge `amount`, remember it for an hour; one
+-- that was cancelled for as long as an idempotency key may name it.
 local function close_hold(id, words, state, amount, now)
   local reserve = tonumber(words[2])
   local charged = tonumber(words[3])
@@ -68,7 +70,7 @@ local function close_hold(id, words, state, amount, now)
   words[3] = integer(amount)
   redis.call('HSET', KEYS[2], id, table.concat(words, ' '))
   redis.call('ZREM', KEYS[3], 'o:' .. id)
-  redis.call('ZADD', KEYS[3], integer(now + CLOSED_HOLD_MS), 'c:' .. id)
+  redis.call('ZADD', KEYS[3], integer(now + (state == 'C' and IDEMPOTENCY_MS or CLOSED_HOLD_MS)), 'c:' .. id)
 end
 
 -- Counters of a period long over come back for one change only.

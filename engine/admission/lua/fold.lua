@@ -10,7 +10,6 @@
 --         {'UNDONE', now} when the gate had allowed what its caller took for a denial: that hold is cancelled.
 
 local FIRST_END = 11
-local IDEMPOTENCY_MS = 86400000
 
 local now = now_ms()
 

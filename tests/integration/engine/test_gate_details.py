@@ -31,6 +31,7 @@ from engine.admission.questions import (
     Settle,
     Sweep,
 )
+from engine.admission.reference_state import ANSWER_MS, CLOSED_HOLD_MS, ENDED_COUNTER_MS
 from engine.admission.windows import WINDOWS, Window
 from engine.clock import from_ms, to_ms
 from engine.periods import period_of
@@ -46,7 +47,7 @@ CAP = PlannedCounter("cap", "hook", TODAY, 100, 10)
 RATE = PlannedRate("r", "agent", "hook", (None, None, 99))
 PLAN = CallPlan(ORG, (CAP,), (RATE,))
 HELD = f"H 4 0 {PRICING} {CAP.name}"
-KEPT_UNTIL = TODAY.end_ms + 2 * DAY
+KEPT_UNTIL = TODAY.end_ms + ENDED_COUNTER_MS
 """When the counter of today is forgotten."""
 
 CLOCK_KEY = "test:clock"
@@ -188,10 +189,11 @@ def test_a_call_that_cost_what_was_charged_already_changes_no_spending(gate: Gat
 
 
 def edges_of(window: Window) -> list[int]:
-    """Sub-buckets counted from one that lies two before the end of its ring."""
+    """Sub-buckets in which requests come, from one that lies two before the end of its ring."""
     count = window.count
-    # One after the other across the end; a jump across it; a whole turn, less, and more.
-    steps = [0, 1, 1, 0, 1, 1, 0, count - 9, 12, 0, count // 2, count - 1, 1, count, 2, count + 1, 1, 3 * count, 1]
+    # To the ring's end and across it; nearly round and onto its end again, and just over it; then half a turn, a turn
+    # less one, a whole one, one more, and some.
+    steps = [0, 0, 1, 3, 1, 0, count - 4, 1, 0, count // 2, count - 1, 1, count, 2, count + 1, 1, 3 * count, 1]
     first = NOON // window.width_ms
     at = first - first % count + count - 2
     return [at := at + step for step in steps]
@@ -266,7 +268,7 @@ def test_a_denial_for_which_the_gate_had_made_a_hold_undoes_just_that_hold(gate:
         "epoch:1": inf,
         f"p:{CAP.name}": KEPT_UNTIL,
         "o:d2": NOON + 5 * MINUTE,
-        "c:d1": NOON + MINUTE + HOUR,
+        "c:d1": NOON + MINUTE + ANSWER_MS,
     }
     # Once: neither the denial nor an allowance of it comes again.
     for again in (fold("d1", allowed=False), fold("d1"), fold("d2")):
@@ -278,14 +280,14 @@ def test_a_denial_for_which_the_gate_had_made_a_hold_undoes_just_that_hold(gate:
 def test_a_denial_of_an_outage_is_kept_as_one_that_can_be_neither_settled_nor_cancelled(gate: Gate) -> None:
     assert gate.says(fold("d1", allowed=False)) == ["FOLDED"]
     assert gate.hold("d1") == "D 0 0 -"
-    assert gate.agenda() == {"epoch:1": inf, "c:d1": NOON + HOUR}
+    assert gate.agenda() == {"epoch:1": inf, "c:d1": NOON + CLOSED_HOLD_MS}
     before = gate.events()
     for record in ("", HELD):
         assert gate.says(Settle(ORG, "d1", 1, True, "{}", record)) == ["UNKNOWN"]
         assert gate.says(Cancel(ORG, "d1", record)) == ["UNKNOWN"]
     assert gate.events() == before
     assert gate.counters() == {}
-    gate.ask(Sweep(ORG), at=NOON + HOUR)
+    gate.ask(Sweep(ORG), at=NOON + CLOSED_HOLD_MS)
     assert gate.hold("d1") is None
     assert gate.agenda() == {"epoch:1": inf}
 
@@ -312,8 +314,9 @@ def test_late_work_on_a_forgotten_hold_brings_its_counter_back_for_two_days(
         fields = {"k": "cancel", "d": "d1", "t": str(NOON), "m": "0", "h": record, "p": "1"}
         assert (gate.counters(), gate.hold("d1")) == ({"h": -4, "x": -1}, f"C 4 0 {PRICING} {CAP.name}")
     assert gate.events() == [fields]
-    in_two_days = [(f"p:{CAP.name}", NOON + 2 * DAY)]
-    assert gate.agenda() == {"epoch:1": inf, "c:d1": NOON + HOUR} | dict(kept or in_two_days)
+    in_two_days = [(f"p:{CAP.name}", NOON + ENDED_COUNTER_MS)]
+    remembered = CLOSED_HOLD_MS if ending == "settle" else ANSWER_MS
+    assert gate.agenda() == {"epoch:1": inf, "c:d1": NOON + remembered} | dict(kept or in_two_days)
     gate.ask(Sweep(ORG), at=NOON + 3 * DAY)
     assert gate.counters() == {}
 
@@ -342,7 +345,7 @@ def test_an_appointment_without_its_hold_is_crossed_out(gate: Gate) -> None:
     gate.client.hdel(HOLDS, "d1")
     before = len(gate.events())
     assert gate.says(Sweep(ORG), at=NOON + MINUTE) == ["SWEPT", 2, 1, 1]
-    assert gate.agenda() == {"epoch:1": inf, f"p:{CAP.name}": KEPT_UNTIL, "c:d2": NOON + MINUTE + HOUR}
+    assert gate.agenda() == {"epoch:1": inf, f"p:{CAP.name}": KEPT_UNTIL, "c:d2": NOON + MINUTE + CLOSED_HOLD_MS}
     assert [event["d"] for event in gate.events()[before:]] == ["d2"]
     assert gate.says(Sweep(ORG)) == ["SWEPT", 0, 1, 1]
 
@@ -370,7 +373,8 @@ def test_an_installed_state_is_just_what_it_was_told_and_nothing_of_the_one_befo
     }  # fmt: skip
     assert gate.client.hgetall(HOLDS) == {"epoch": "2", "d1": HELD, "d2": HELD.replace("4", "5")}
     assert gate.agenda() == {
-        "epoch:2": inf, "p:a": NOON + 2 * DAY, "p:b": NOON + 1 + 2 * DAY, "o:d1": NOON + 7, "o:d2": NOON + 8,
+        "epoch:2": inf, "p:a": NOON + ENDED_COUNTER_MS, "p:b": NOON + 1 + ENDED_COUNTER_MS,
+        "o:d1": NOON + 7, "o:d2": NOON + 8,
     }  # fmt: skip
     assert gate.says(Install(ORG, (ms, seq + 1), 2, 4, "charge")) == ["OUTDATED"]
 

@@ -17,7 +17,7 @@ from engine.clock import utc_now
 from engine.drain import LedgerDrain
 from engine.ids import new_decision_id
 from engine.ledger.organizations import request_rebuild
-from engine.ledger.tables import events, organizations
+from engine.ledger.tables import document_versions, events, organizations
 from engine.ledger.writer import CursorMoved
 from tests.integration.engine.child import live_a_little
 
@@ -168,7 +168,6 @@ def test_what_the_gate_did_not_write_is_kept_as_it_is_and_blocks_nothing(acme_on
         {**good, "d": some_id, "a": "whatever"},
         {**good, "d": some_id, "a": "unheard 0 0 0||"},
         {**good, "d": some_id, "a": "allowed 0 0 0|1:2:3 4:5:6 7:8:9|"},
-        {**good, "d": some_id, "b": good["b"].replace(",1,", ",77,")},
         {b"\xff": b"\xfe\x00", "k": b"check"},
     ]
     for fields in strange:
@@ -182,6 +181,22 @@ def test_what_the_gate_did_not_write_is_kept_as_it_is_and_blocks_nothing(acme_on
     assert kept[1].payload == {"x": "y"}
     assert acme.state_of(decision.id) == ("settled", 100_000)
     acme.assert_adds_up()
+
+
+def test_a_decision_by_a_document_that_the_ledger_has_lost_is_kept_without_its_readings(acme_on_each: Any) -> None:
+    """A ledger restored from a backup: the version is gone, the money is not."""
+    acme = acme_on_each
+    acme.write(budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 10}])
+    service = acme.service()
+    decision = service.check("hook", estimated_cost=4)
+    service.settle(decision, actual_cost=3)
+    with acme.open_database().write() as connection:
+        connection.execute(update(document_versions).values(version=7))
+    acme.store()
+    (row,) = acme.rows()
+    assert (row.decision_id, row.outcome, row.state, row.spent_micros) == (decision.id, "allowed", "settled", 3_000_000)
+    assert row.tests["counters"] == []
+    assert acme.service().check("hook", estimated_cost="7.01").reason.value == "budget_monthly_cost"
 
 
 def test_an_event_about_a_decision_nobody_knows_is_kept_and_counts_nothing(acme_on_each: Any) -> None:
