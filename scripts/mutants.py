@@ -53,7 +53,7 @@ TESTS = (
     *(ROOM / f"test_{name}.py" for name in ("gate_details", "budgets_at_the_gate", "holds", "rates_at_the_gate")),
 )
 """In the order in which they are tried: what notices most in the least time comes first."""
-FEW_HISTORIES, MANY_HISTORIES = 400, 2000
+FEW_HISTORIES, MANY_HISTORIES = 120, 2000
 
 # Nothing can notice these, for the reason given. The key is the script, the function and the change as it is told.
 EQUIVALENT: Mapping[tuple[str, str, str], str] = {

@@ -9,8 +9,10 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,12 +32,23 @@ from engine.settings import Settings
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    # The database drivers load late. And pytest: a child reads again the program that its parent is.
-    [__name__, "psycopg", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "pytest"]
+    # The database drivers load late.
+    [__name__, "psycopg", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite"]
 )
 PATIENCE_SECONDS = 60.0
 
 GO = "go"
+
+
+@contextmanager
+def _no_program() -> Iterator[None]:
+    """A child reads again the program that its parent is: pytest, or the page that a test of pages ran last."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 class Child:
@@ -44,7 +57,8 @@ class Child:
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         self.line, theirs = PROCESSES.Pipe()
         self._process = PROCESSES.Process(target=work, args=(theirs, *arguments), daemon=True)
-        self._process.start()
+        with _no_program():
+            self._process.start()
         theirs.close()
 
     def hear(self) -> Any:

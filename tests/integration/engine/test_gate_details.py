@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from engine.admission.gate import GateClock, RedisGate
-from engine.admission.keys import state_keys
+from engine.admission.keys import ring_key, state_keys
 from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.admission.questions import (
     Cancel,
@@ -223,6 +223,8 @@ def test_every_request_counts_for_just_its_window_wherever_it_lies_in_the_ring(g
                 0 if len(standing) < most else (standing[len(standing) - most] + count) * width - now
                 for most in range(1, 9)
             ]
+    # Nine numbers, and one for each sub-bucket.
+    assert gate.client.strlen(ring_key(ORG, "r", ORG)) == 4 * (9 + sum(each.count for each in WINDOWS))
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=[window.reason for window in WINDOWS])
