@@ -41,7 +41,7 @@ lint: ## Check style, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-mutants: ## Break the gate's Lua in 600 places, one by one: each must fail a test
+mutants: ## Break the gate's Lua in 600 places: a test must notice each; about 7 minutes
 	@stopped=; trap 'stopped=yes' INT; \
 	scripts/setup.sh dev && .venv/bin/python -m scripts.mutants $${JSON:+--json "$$JSON"} $(MUTANTS_FLAGS); \
 	status=$$?; \

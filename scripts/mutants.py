@@ -657,13 +657,13 @@ def run(console: Console, arguments: argparse.Namespace) -> int:
         return 0
     results = []
     with tempfile.TemporaryDirectory(prefix="bursar-mutants-") as folder, _progress(console) as progress:
-        task = progress.add_task("Trying changes", total=len(mutants))
+        task = progress.add_task("Seeing that the unchanged scripts pass", total=len(mutants))
         # The list goes to the terminal through the progress bar, or it would be drawn over.
         shown = progress.console if console.is_terminal and output.is_terminal else output
         with closing(try_all(mutants, texts, Path(folder).resolve())) as tried:
             for result in tried:
                 results.append(result)
-                progress.advance(task)
+                progress.update(task, description="Trying changes", advance=1)
                 shown.print(str(result), markup=False, highlight=False, soft_wrap=True)
     results.sort(key=lambda result: mutants.index(result.mutant))
     seconds = time.monotonic() - started

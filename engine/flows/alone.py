@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from engine.fold import check_payload
 from engine.ids import repeatable_decision_id
 from engine.ledger.pending import PendingEvent
 from engine.ledger.recorder import Entry
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,9 @@ def _unrecorded(core: Core, call: Alone, problem: BursarError) -> Flow[None]:
         else:
             core.recorder.abandon(call.entry)
             return
-    _withdraw(core, call, "the decision cannot be recorded" if isinstance(problem, NotInTime) else str(problem))
+    logger.warning("a decision cannot be recorded: %s", problem)
+    # Where the database is and who uses it is nothing for a caller.
+    _withdraw(core, call, "the decision cannot be recorded")
 
 
 def spool(core: Core, event: PendingEvent) -> Flow[None]:

@@ -438,8 +438,9 @@ class History(RuleBasedStateMachine):
         self.first_records.setdefault(question.decision_id, str(self.org.holds.calls[question.decision_id]))
         for counter in question.plan.counters:
             self.ends_of_counters[counter.name] = counter.period.end_ms
-        if question.idempotency is not None:
-            self.ends_of_answers.setdefault(question.idempotency.key, self.now + ANSWER_MS)
+        named = question.idempotency and question.idempotency.key
+        if named and self.org.answers[named].decision_id == question.decision_id:
+            self.ends_of_answers[named] = self.now + ANSWER_MS
 
     # The ledger's side
 
