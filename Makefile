@@ -50,7 +50,7 @@ mutants: ## Break the gate's Lua in 600 places: a test must notice each; about 7
 
 soak: ## Compare the gate with its model over 50,000 histories; about 10 minutes
 	@scripts/setup.sh dev
-	BURSAR_HISTORIES=50000 .venv/bin/pytest -n 2 tests/integration/engine/test_gate_conformance.py -k every_history
+	BURSAR_HISTORIES=50000 .venv/bin/pytest -n 2 tests/integration/engine/test_gate_conformance.py -k reference_model
 
 lock: ## Make the lock files again from pyproject.toml
 	@scripts/lock.sh $(LOCK_FLAGS)

@@ -278,8 +278,8 @@ class Script:
             for name, body in self.functions.items()
             if self.tokens[body.start].start <= start < self.tokens[body.stop].end
         )
-        line, last = self.text.rfind("\n", 0, start) + 1, self.text.find("\n", end)
-        told = f"{self.text[line:start]}«{self.text[start:end]} -> {new or 'nothing'}»{self.text[end:last]}"
+        before, after = self.text[:start].rpartition("\n")[2], self.text[end:].partition("\n")[0]
+        told = f"{before}«{self.text[start:end]} -> {new or 'nothing'}»{after}"
         return Mutant(
             self.file, next(functions, ""), self.text.count("\n", 0, start) + 1, start, end, new, " ".join(told.split())
         )
@@ -435,8 +435,8 @@ class Rounds:
 def _shorten(conformance: ModuleType, histories: int) -> None:
     import hypothesis  # pytest wants to be the first who does this
 
-    # To look for the shortest history that shows a failure takes longer than to find one.
     vars(conformance)["HISTORIES"] = histories
+    # To look for the shortest history that shows a failure takes longer than to find one.
     vars(conformance)["settings"] = lambda **chosen: hypothesis.settings(
         **{**chosen, "phases": (hypothesis.Phase.generate,)}
     )
@@ -444,8 +444,9 @@ def _shorten(conformance: ModuleType, histories: int) -> None:
 
 def serve() -> NoReturn:
     """Be a job: questions come on standard input, answers go to standard output, whatever else is said to a log."""
-    # A change may make a script ask for all the memory there is.
-    resource.setrlimit(resource.RLIMIT_AS, (JOB_BYTES, JOB_BYTES))
+    # A change may make a script ask for all the memory there is. Not every system can refuse it.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (JOB_BYTES, JOB_BYTES))
     with os.fdopen(os.dup(0)) as questions, os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
         options = (

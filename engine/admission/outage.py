@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from decimal import Decimal
 
-from engine.admission.answers import CheckAnswer, read_counter
+from engine.admission.answers import CheckAnswer, read_counter, read_rate
 from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.admission.windows import RollingWindows
 from engine.decision import ReasonCode
@@ -69,7 +69,7 @@ class OutageLimits:
     def __init__(self, rate_share: float = 0.25) -> None:
         self._share = Decimal(str(rate_share))
         self._lock = threading.Lock()
-        self._noted: dict[CallPlan, tuple[CheckAnswer, int]] = {}
+        self._noted: dict[CallPlan, tuple[int, bool, int, str, str]] = {}
         self._seen: dict[str, _Seen] = {}
         self._own: dict[str, _Own] = {}
         self._windows: dict[str, RollingWindows] = {}
@@ -80,7 +80,8 @@ class OutageLimits:
         """Remember what Redis answered to a call with this reserve; looked at only in an outage."""
         if len(self._noted) >= MOST_PLANS:
             self._noted = {}
-        self._noted[plan] = answer, reserve_micros
+        # Plain values: there is one for every user, and the garbage collector need not follow them.
+        self._noted[plan] = answer.now_ms, answer.allowed, reserve_micros, answer.counted, answer.rated
 
     def decide(self, plan: CallPlan, reserve_micros: int, now_ms: int, hold_ms: int) -> Verdict:
         """Decide one call and, when it may happen, count it."""
@@ -110,22 +111,22 @@ class OutageLimits:
         noted, self._noted = self._noted, {}
         if not noted:
             return
-        answers = sorted(noted.items(), key=lambda item: item[1][0].now_ms)
-        if answers[-1][1][0].now_ms > self._last_ms + QUIET_MS:
+        answers = sorted(noted.items(), key=lambda item: item[1][0])
+        if answers[-1][1][0] > self._last_ms + QUIET_MS:
             for kept in (self._own, self._own_windows, self._windows, self._seen):
                 kept.clear()
-        for plan, (answer, reserve) in answers:
+        for plan, (at_ms, allowed, reserve, counted, rated) in answers:
             # Readings are from before the call.
-            added, hit = (reserve, 1) if answer.allowed else (0, 0)
-            for counter in answer.counters:
+            added, hit = (reserve, 1) if allowed else (0, 0)
+            for counter in map(read_counter, plan.counters, counted.split()):
                 self._seen[counter.name] = _Seen(
                     counter.spent_micros, counter.held_micros + added, counter.executions + hit
                 )
-            for planned, rate in zip(plan.rates, answer.rates, strict=False):
+            for planned, rate in zip(plan.rates, map(read_rate, plan.rates, rated.split()), strict=False):
                 windows = RollingWindows()
-                windows.preload(answer.now_ms, rate.used)
+                windows.preload(at_ms, rate.used)
                 if hit:
-                    windows.hit(answer.now_ms)
+                    windows.hit(at_ms)
                 self._windows[planned.name] = windows
 
     def _test(self, plan: CallPlan, reserve: int, now_ms: int, hold_ms: int) -> Verdict:
