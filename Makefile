@@ -41,14 +41,14 @@ lint: ## Check style, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-mutants: ## Break the gate's Lua in 600 places: a test must notice each; about 7 minutes
+mutants: ## Break the gate's Lua in 600 places: a test must notice each; about 6 minutes
 	@stopped=; trap 'stopped=yes' INT; \
 	scripts/setup.sh dev && .venv/bin/python -m scripts.mutants $${JSON:+--json "$$JSON"} $(MUTANTS_FLAGS); \
 	status=$$?; \
 	if [ -n "$$stopped" ]; then exit 0; fi; \
 	exit $$status
 
-soak: ## Compare the gate with its model over 50,000 histories; about 10 minutes
+soak: ## Compare the gate with its model over 50,000 histories; about 6 minutes
 	@scripts/setup.sh dev
 	BURSAR_HISTORIES=50000 .venv/bin/pytest -n 2 tests/integration/engine/test_gate_conformance.py -k reference_model
 

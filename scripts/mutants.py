@@ -651,6 +651,8 @@ def run(console: Console, arguments: argparse.Namespace) -> int:
         for mutant in everything
         if (not arguments.file or mutant.file in arguments.file) and re.search(arguments.only, str(mutant))
     ]
+    if not mutants:
+        raise CannotRun("no change matches.")
     output = Console(highlight=False, markup=False, soft_wrap=True)
     if arguments.list:
         for mutant in mutants:
