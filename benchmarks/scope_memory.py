@@ -58,7 +58,7 @@ def measure(ground: Ground) -> ScopeMemory:
     ) as gate:
         gate.clock = _PatientClock()
         ground.admin.set(_CLOCK_KEY, _START_MS)
-        gate.install(Install(ORGANIZATION, (0, 0), 1, 1, "charge"))
+        gate.ask(Install(ORGANIZATION, (0, 0), 1, 1, "charge"))
         seen: set[str] = set()
         for calls, (at_ms, user) in enumerate(_arrivals(), start=1):
             ground.admin.set(_CLOCK_KEY, at_ms)

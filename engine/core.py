@@ -17,7 +17,7 @@ from engine.decide import PreparedCheck, prepare
 from engine.document.live import LiveDocument
 from engine.document.store import live_document, live_version
 from engine.drain import LedgerDrain
-from engine.errors import DatabaseError, DocumentError, InvalidValue
+from engine.errors import DatabaseError, DocumentError
 from engine.ledger.database import Database
 from engine.ledger.pending import PendingEvent, decision_or_waiting
 from engine.ledger.recorder import PendingRecorder
@@ -69,11 +69,6 @@ class Core:
     def prepare(self, request: Mapping[str, Any]) -> PreparedCheck:
         """The pure part of a check, as of Redis' time."""
         return prepare(self.document, self.clock.now_ms, request)
-
-    def check_org(self, org_id: str | None) -> None:
-        """Refuse another organization's name."""
-        if org_id is not None and org_id != self.org_id:
-            raise InvalidValue("org_id", f"this service governs {self.org_id!r}, not {org_id!r}")
 
     def reload(self) -> Future[None]:
         """Use the newest document version."""

@@ -64,6 +64,11 @@ _GROUPS = {
     ReasonCode.RATE_PER_DAY: "rate_limit",
     ReasonCode.GATE_UNAVAILABLE: "unavailable",
 }
+COST_REASONS = {"month": ReasonCode.BUDGET_MONTHLY_COST, "day": ReasonCode.BUDGET_DAILY_COST}
+EXECUTION_REASONS = {"month": ReasonCode.BUDGET_MONTHLY_EXECUTIONS, "day": ReasonCode.BUDGET_DAILY_EXECUTIONS}
+RATE_REASONS = (ReasonCode.RATE_PER_MINUTE, ReasonCode.RATE_PER_HOUR, ReasonCode.RATE_PER_DAY)
+WINDOWS = ("minute", "hour", "day")
+"""The windows of a rate limit, in the order of every triple about it."""
 _HTTP_STATUS = {"allowed": 200, "policy": 403, "budget": 402, "rate_limit": 429, "unavailable": 503}
 
 
@@ -123,7 +128,7 @@ class BudgetMarks:
         """The marks of a call with this reserve, tested against `counters`."""
         warning = degraded = over_soft = False
         for counter in counters:
-            projected = counter.spent_micros + counter.held_micros + reserve_micros
+            projected = counter.projected_micros(reserve_micros)
             warning = warning or (counter.warning_micros is not None and projected >= counter.warning_micros)
             degraded = degraded or (counter.degradation_micros is not None and projected >= counter.degradation_micros)
             if not counter.hard:

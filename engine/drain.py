@@ -82,7 +82,7 @@ class LedgerDrain:
         1. Take or renew the lease; without it, do nothing.
         2. Rebuild Redis' state when asked to, or when the stream ends before the ledger's cursor.
         3. Read after the cursor and write in one transaction, moving the cursor.
-        4. Trim the stream to the cursor. At its end, fold in settles that came late.
+        4. Trim the stream to the cursor. At its end, fold in what waits in `pending_events`.
         """
         if not self._lead():
             return DrainStep(False, 0, False)
@@ -276,7 +276,7 @@ class LedgerDrain:
                 InstalledHold(hold.decision_id, hold.record.to_text(), to_ms(hold.expires_at)) for hold in counted.holds
             ],
         )
-        return self._gate.install(state).status == "INSTALLED"
+        return self._gate.ask(state).status == "INSTALLED"
 
     def _fold_pending(self) -> None:
         """Give Redis what it could not take at its time, oldest first.

@@ -38,6 +38,9 @@ class PoolExhausted(GateUnavailable):
 class KeyReused(BursarError, ValueError):
     """The idempotency key was used before, for a call with other arguments."""
 
+    def __init__(self) -> None:
+        super().__init__("idempotency_key: was used for a call with other arguments; use a new key for a new call")
+
 
 class DatabaseError(BursarError):
     """The ledger database cannot be reached or used; the message says which and why."""

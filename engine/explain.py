@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine.decision import WINDOWS
 from engine.money import format_usd
 from engine.policy.conditions import Applies, PolicyContext
 from engine.policy.policy import PolicyEffect
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from engine.decision import CounterReading, Decision, RateReading
     from engine.policy.engine import PolicyEngine, PolicyEvaluationResult
 
-_WINDOWS = ("minute", "hour", "day")
 _PERIODS = {"month": "monthly", "day": "daily"}
 
 
@@ -95,7 +95,7 @@ def _counter_tests(decision: Decision, counter: CounterReading) -> Iterator[Test
 
 
 def _rate_tests(rate: RateReading) -> Iterator[Test]:
-    for window, used, limit in zip(_WINDOWS, rate.used, rate.limits, strict=True):
+    for window, used, limit in zip(WINDOWS, rate.used, rate.limits, strict=True):
         if limit is not None:
             name = f"rate limit '{rate.rate_limit_id}' of {rate.per} {rate.scope!r} per {window}"
             yield Test(name, str(used + 1), str(limit), _result(used + 1 > limit, hard=True))
@@ -131,7 +131,7 @@ def _rate_cures(decision: Decision) -> Iterator[str]:
     full = [
         (rate, window)
         for rate in decision.rates
-        for window, used, limit in zip(_WINDOWS, rate.used, rate.limits, strict=True)
+        for window, used, limit in zip(WINDOWS, rate.used, rate.limits, strict=True)
         if limit is not None and used + 1 > limit
     ]
     if not full:

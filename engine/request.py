@@ -94,6 +94,12 @@ class CallFacts(NamedTuple):
         )
 
 
+def check_organization(governed: str, org_id: str | None) -> None:
+    """Refuse another organization's name than the one governed; none is fine."""
+    if org_id is not None and org_id != governed:
+        raise InvalidValue("org_id", f"this service governs {governed!r}, not {org_id!r}")
+
+
 def gather_facts(
     document: GovernanceDocument,
     *,
@@ -114,8 +120,7 @@ def gather_facts(
     Raises `InvalidValue` (a `ValueError`) naming the field: for an agent the document does not have, a fact that
     contradicts the document, an unknown complexity, bad ids, tokens or amounts.
     """
-    if org_id is not None and org_id != document.organization:
-        raise InvalidValue("org_id", f"this service governs {document.organization!r}, not {org_id!r}")
+    check_organization(document.organization, org_id)
     agent = document.agents.get(check_id(agent_id, "agent_id"))
     if agent is None:
         raise InvalidValue("agent_id", f"{agent_id!r} is not registered; {_registered(document)}")

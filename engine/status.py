@@ -13,17 +13,21 @@ from engine.admission.answers import CheckAnswer
 from engine.admission.plan import CallPlan
 from engine.admission.questions import Reply
 from engine.clock import from_ms
-from engine.decision import BudgetMarks, CounterReading, RateReading, ReasonCode
+from engine.decision import (
+    COST_REASONS,
+    EXECUTION_REASONS,
+    RATE_REASONS,
+    WINDOWS,
+    BudgetMarks,
+    CounterReading,
+    RateReading,
+    ReasonCode,
+)
 from engine.document.live import LiveDocument
 from engine.money import to_usd
 
-WINDOWS = ("minute", "hour", "day")
 UNAVAILABLE = "Rate limiter unavailable"
 """The guide's words, Graceful Degradation."""
-
-_RATE_REASONS = (ReasonCode.RATE_PER_MINUTE, ReasonCode.RATE_PER_HOUR, ReasonCode.RATE_PER_DAY)
-_COST_REASONS = {"month": ReasonCode.BUDGET_MONTHLY_COST, "day": ReasonCode.BUDGET_DAILY_COST}
-_EXECUTION_REASONS = {"month": ReasonCode.BUDGET_MONTHLY_EXECUTIONS, "day": ReasonCode.BUDGET_DAILY_EXECUTIONS}
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,11 @@ def budget_result(standing: Standing, reserve_micros: int) -> BudgetCheckResult:
     """Test the budgets of a call, in the order in which the gate reports them."""
     marks = BudgetMarks.of(standing.counters, reserve_micros)
     failing = [
-        (_COST_REASONS[counter.period], index)
+        (COST_REASONS[counter.period], index)
         for index, counter in enumerate(standing.counters, 1)
         if counter.hard and counter.exceeds_cost(reserve_micros)
     ] + [
-        (_EXECUTION_REASONS[counter.period], index)
+        (EXECUTION_REASONS[counter.period], index)
         for index, counter in enumerate(standing.counters, 1)
         if counter.hard and counter.exceeds_executions
     ]
@@ -124,7 +128,7 @@ def rate_result(standing: Standing) -> RateLimitCheckResult:
         for window, used, limit in zip(range(3), rate.used, rate.limits, strict=True):
             if limit is not None and used + 1 > limit:
                 wait = -1 if -1 in standing.waits_ms else max(standing.waits_ms)
-                answer = standing.answer(_RATE_REASONS[window], index, wait)
+                answer = standing.answer(RATE_REASONS[window], index, wait)
                 return RateLimitCheckResult(
                     allowed=False,
                     reason=answer.message(0, ""),

@@ -7,16 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engine.admission.plan import PlannedCounter, PlannedRate
-from engine.decision import CounterReading, RateReading, ReasonCode
+from engine.decision import EXECUTION_REASONS, RATE_REASONS, WINDOWS, CounterReading, RateReading, ReasonCode
 from engine.money import format_usd
 
-_WINDOWS = {
-    ReasonCode.RATE_PER_MINUTE: (0, "minute"),
-    ReasonCode.RATE_PER_HOUR: (1, "hour"),
-    ReasonCode.RATE_PER_DAY: (2, "day"),
-}
 _REASONS = {reason.value: reason for reason in ReasonCode}
-_EXECUTION_REASONS = (ReasonCode.BUDGET_MONTHLY_EXECUTIONS, ReasonCode.BUDGET_DAILY_EXECUTIONS)
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,33 @@ class CheckAnswer:
 
     def message(self, reserve_micros: int, denial: str) -> str:
         """The sentence for a person. `denial` is the sentence of a denial that no counter or window explains."""
-        return check_message(self, reserve_micros, denial)
+        reason = self.reason
+        if reason is ReasonCode.ALLOWED:
+            return "Allowed"
+        if self.denied_by == 0:
+            return denial
+        if reason in RATE_REASONS:
+            index = RATE_REASONS.index(reason)
+            rate = self.rates[self.denied_by - 1]
+            wait = self.retry_after_seconds
+            again = f"; try again in {wait} s" if wait is not None else ""
+            return (
+                f"Rate limit '{rate.rate_limit_id}' of {rate.per} {rate.scope!r} is reached: "
+                f"{rate.used[index]} of {rate.limits[index]} requests per {WINDOWS[index]}{again}"
+            )
+        counter = self.counters[self.denied_by - 1]
+        period = "Monthly" if counter.period == "month" else "Daily"
+        if reason in EXECUTION_REASONS.values():
+            return (
+                f"{period} execution limit of budget '{counter.budget_id}' would be exceeded: "
+                f"{counter.executions + 1} > {counter.execution_limit}"
+            )
+        projected = counter.projected_micros(reserve_micros)
+        limit = counter.limit_micros or 0
+        shown = (format_usd(projected), format_usd(limit))
+        if shown[0] == shown[1]:
+            shown = (format_usd(projected, exact=True), format_usd(limit, exact=True))
+        return f"{period} budget '{counter.budget_id}' would be exceeded: {shown[0]} > {shown[1]}"
 
     @property
     def allowed(self) -> bool:
@@ -77,7 +97,7 @@ def read_check(now_ms: int, text: str, counters: Sequence[PlannedCounter], rates
     )
 
 
-def read_counter(planned: PlannedCounter, text: str = "0:0:0") -> CounterReading:
+def read_counter(planned: PlannedCounter, text: str) -> CounterReading:
     """Type one `spent:held:executions`."""
     spent, held, executions = map(int, text.split(":"))
     return CounterReading(
@@ -96,38 +116,7 @@ def read_counter(planned: PlannedCounter, text: str = "0:0:0") -> CounterReading
     )
 
 
-def read_rate(planned: PlannedRate, text: str = "0:0:0") -> RateReading:
+def read_rate(planned: PlannedRate, text: str) -> RateReading:
     """Type one `minute:hour:day`."""
     minute, hour, day = map(int, text.split(":"))
     return RateReading(planned.rate_limit_id, planned.per, planned.scope, (minute, hour, day), planned.limits)
-
-
-def check_message(answer: CheckAnswer, reserve_micros: int, denial: str) -> str:
-    """As `CheckAnswer.message`."""
-    reason = answer.reason
-    if reason is ReasonCode.ALLOWED:
-        return "Allowed"
-    if answer.denied_by == 0:
-        return denial
-    if reason in _WINDOWS:
-        index, window = _WINDOWS[reason]
-        rate = answer.rates[answer.denied_by - 1]
-        wait = answer.retry_after_seconds
-        again = f"; try again in {wait} s" if wait is not None else ""
-        return (
-            f"Rate limit '{rate.rate_limit_id}' of {rate.per} {rate.scope!r} is reached: "
-            f"{rate.used[index]} of {rate.limits[index]} requests per {window}{again}"
-        )
-    counter = answer.counters[answer.denied_by - 1]
-    period = "Monthly" if counter.period == "month" else "Daily"
-    if reason in _EXECUTION_REASONS:
-        return (
-            f"{period} execution limit of budget '{counter.budget_id}' would be exceeded: "
-            f"{counter.executions + 1} > {counter.execution_limit}"
-        )
-    projected = counter.spent_micros + counter.held_micros + reserve_micros
-    limit = counter.limit_micros or 0
-    shown = (format_usd(projected), format_usd(limit))
-    if shown[0] == shown[1]:
-        shown = (format_usd(projected, exact=True), format_usd(limit, exact=True))
-    return f"{period} budget '{counter.budget_id}' would be exceeded: {shown[0]} > {shown[1]}"

@@ -10,8 +10,7 @@ import redis
 
 from engine.admission.breaker import Breaker
 from engine.admission.keys import state_keys
-from engine.admission.questions import Hold, Install, Question, Reply, Sweep
-from engine.admission.record import HoldRecord
+from engine.admission.questions import Question, Reply, Sweep
 from engine.admission.scripts import load_scripts
 from engine.admission.wire import Links, Wire, bad_url, connection_settings, unanswered
 from engine.errors import GateUnavailable, PoolExhausted
@@ -145,10 +144,6 @@ class RedisGate(GateBase):
         except GateUnavailable as error:
             return error
 
-    def hold(self, org_id: str, decision_id: str) -> HoldRecord | None:
-        """The hold of a decision, open or closed within the last hour."""
-        return HoldRecord.of_call(self.ask(Hold(org_id, decision_id)).raw[2])
-
     def sweep(self, org_id: str, *, most: int = 1000) -> Reply:
         """Expire holds that are due, at most `most`."""
         return self.ask(Sweep(org_id, most))
@@ -157,10 +152,6 @@ class RedisGate(GateBase):
         """Document version and epoch of the organization's state, `None` when that is COLD."""
         reply = self.sweep(org_id, most=0)
         return None if reply.status == "COLD" else (int(reply.raw[3]), int(reply.raw[4]))
-
-    def install(self, state: Install) -> Reply:
-        """Put an organization's state in place."""
-        return self.ask(state)
 
     def run_id(self) -> str:
         """What tells this run of the server from every other."""

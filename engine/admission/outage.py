@@ -14,20 +14,12 @@ from decimal import Decimal
 from engine.admission.answers import CheckAnswer, read_counter, read_rate
 from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.admission.windows import RollingWindows
-from engine.decision import ReasonCode
+from engine.decision import COST_REASONS, EXECUTION_REASONS, ReasonCode
 
 QUIET_MS = 60_000
 """When Redis answers so long after the last outage decision, its numbers have it all: the allowance starts anew."""
 MOST_PLANS = 10_000
 MOST_SCOPES = 100_000
-
-_COST = {"month": ReasonCode.BUDGET_MONTHLY_COST, "day": ReasonCode.BUDGET_DAILY_COST}
-_EXECUTIONS = {"month": ReasonCode.BUDGET_MONTHLY_EXECUTIONS, "day": ReasonCode.BUDGET_DAILY_EXECUTIONS}
-_WINDOW_REASONS = {
-    "rate_per_minute": ReasonCode.RATE_PER_MINUTE,
-    "rate_per_hour": ReasonCode.RATE_PER_HOUR,
-    "rate_per_day": ReasonCode.RATE_PER_DAY,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +135,9 @@ class OutageLimits:
                 own, reading = self._own.get(counter.name, _Own()), read_counter(counter, counted[index - 1])
                 allowance = counter.outage_allowance
                 if reading.exceeds_cost(reserve):
-                    reason, denied_by = _COST[counter.period.kind], index
+                    reason, denied_by = COST_REASONS[counter.period.kind], index
                 elif reading.exceeds_executions:
-                    reason, denied_by = _EXECUTIONS[counter.period.kind], index
+                    reason, denied_by = EXECUTION_REASONS[counter.period.kind], index
                 elif (
                     allowance is None
                     or _passes(own.micros + reserve, counter.limit_micros, allowance)
@@ -161,7 +153,7 @@ class OutageLimits:
                     continue
                 wait, full = self._wait(rate, now_ms)
                 if full:
-                    reason, denied_by = _WINDOW_REASONS[full], index
+                    reason, denied_by = ReasonCode(full), index
         expires = now_ms + hold_ms if reason is ReasonCode.ALLOWED else 0
         answer = CheckAnswer(
             reason, denied_by, now_ms, wait, expires, " ".join(counted), " ".join(rated), plan.counters, plan.rates

@@ -20,7 +20,7 @@ from engine.periods import PERIOD_KINDS, Period, PeriodKind, period_of
 from engine.request import CallFacts
 
 REMEMBERED_PLANS = 4096
-"""Plans kept by a planner; users are many, so the oldest go first."""
+"""Plans kept by a planner; users are many, so when there are more it begins anew."""
 
 _PERIOD_NUMBERS = {"month": 1, "day": 2}
 _REPORT_ORDER = {"org": 0, "team": 1, "user": 2}

@@ -86,24 +86,30 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class _OfState:
+    """What is about one organization's state, and no rate scope."""
+
+    org_id: str
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """State."""
+        return state_keys(self.org_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(_OfState):
     """What a call really cost. `record` is the hold as the ledger knows it, for when Redis has forgotten it."""
 
     script: ClassVar[str] = "settle"
     expires: ClassVar[bool] = True
 
-    org_id: str
     decision_id: str
     actual_micros: int
     success: bool
     body: str
     record: str = ""
     waited: bool = False
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """State."""
-        return state_keys(self.org_id)
 
     @property
     def arguments(self) -> Sequence[Argument]:
@@ -119,21 +125,15 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(_OfState):
     """The call never left. `record` as in `Settle`."""
 
     script: ClassVar[str] = "cancel"
     expires: ClassVar[bool] = True
 
-    org_id: str
     decision_id: str
     record: str = ""
     waited: bool = False
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """State."""
-        return state_keys(self.org_id)
 
     @property
     def arguments(self) -> Sequence[Argument]:
@@ -207,19 +207,13 @@ class Peek:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(_OfState):
     """The hold of a decision, open or closed within the last hour."""
 
     script: ClassVar[str] = "hold"
     expires: ClassVar[bool] = False
 
-    org_id: str
     decision_id: str
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """State."""
-        return state_keys(self.org_id)
 
     @property
     def arguments(self) -> Sequence[Argument]:
@@ -228,19 +222,13 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(_OfState):
     """Expire holds that are due, at most `most`."""
 
     script: ClassVar[str] = "sweep"
     expires: ClassVar[bool] = False
 
-    org_id: str
     most: int = 1000
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """State."""
-        return state_keys(self.org_id)
 
     @property
     def arguments(self) -> Sequence[Argument]:
@@ -269,24 +257,18 @@ class InstalledHold:
 
 
 @dataclass(frozen=True, slots=True)
-class Install:
+class Install(_OfState):
     """Put an organization's state in place, worked out from the ledger, under a new epoch."""
 
     script: ClassVar[str] = "install"
     expires: ClassVar[bool] = False
 
-    org_id: str
     cursor: tuple[int, int]
     epoch: int
     document_version: int
     expired_holds: str
     counters: Sequence[InstalledCounter] = ()
     holds: Sequence[InstalledHold] = ()
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """State."""
-        return state_keys(self.org_id)
 
     @property
     def arguments(self) -> Sequence[Argument]:

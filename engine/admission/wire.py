@@ -51,7 +51,7 @@ def bad_url() -> InvalidValue:
 
 
 class Links:
-    """Which run of the server is believed (`run_id`), empty while none is.
+    """Which run of the server is believed: its run id in `trusted`, empty while none is.
 
     Connections made while one is believed must lead to it: a server that was restarted may have come back with an older
     state. One that leads elsewhere is not used, and nothing is believed until somebody has compared.

@@ -111,7 +111,7 @@ def _concluded(core: Core, call: Alone, deadline: float) -> Flow[Decision]:
             # Another call under this key, or another try of this one, was first.
             core.limits.give_back(call.prepared.plan, call.prepared.estimate.reserve_micros)
         if not same_call:
-            raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
+            raise KeyReused
         plan = call.prepared.plan
         call.answer = read_check(kept["decided_ms"], kept["answer"], plan.counters, plan.rates)
     gate_us = (time.perf_counter_ns() - call.asked.started) // 1000

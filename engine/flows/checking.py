@@ -118,7 +118,7 @@ def _ask_check(
 def _concluded(core: Core, prepared: PreparedCheck, decision_id: str, reply: Reply, started: int) -> Decision:
     gate_us = (time.perf_counter_ns() - started) // 1000
     if reply.status == "REUSED":
-        raise KeyReused("idempotency_key: was used for a call with other arguments; use a new key for a new call")
+        raise KeyReused
     if reply.status == "REPEATED":
         return repeated(prepared, reply, gate_us)
     answer = read_check(reply.now_ms, reply.raw[2], prepared.plan.counters, prepared.plan.rates)

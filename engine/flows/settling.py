@@ -21,6 +21,7 @@ from engine.ledger.recount import pricing_of
 from engine.money import Micros, format_usd, to_micros
 from engine.pricing.basis import Pricing
 from engine.pricing.estimator import UnknownPrice, check_tokens, price_call
+from engine.request import check_organization
 
 _STATE_WORDS = {"S": "settled", "C": "cancelled", "X": "expired"}
 
@@ -36,7 +37,7 @@ def settle(
     success: bool,
 ) -> Flow[Micros]:
     """Replace a hold by what the call really cost."""
-    core.check_org(org_id)
+    check_organization(core.org_id, org_id)
     decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
     usage = {
         "input_tokens": None if input_tokens is None else check_tokens(input_tokens, "input_tokens"),
@@ -67,7 +68,7 @@ def settle(
 
 def cancel(core: Core, decision: Decision | str, *, org_id: str | None) -> Flow[None]:
     """Undo a hold and its execution count."""
-    core.check_org(org_id)
+    check_organization(core.org_id, org_id)
     decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
     try:
         reply = yield from decided(core, lambda: Cancel(core.org_id, decision_id))

@@ -98,9 +98,10 @@ class PendingRecorder:
                 self._queue.remove(entry)
 
     def recover(self) -> None:
-        """Look at what processes before this one left in the spool."""
+        """Look at the spool now: something was put there, here or by a process before this one."""
         with self._wake:
             self._start()
+            self._wake.notify()
 
     def after_fork(self) -> None:
         """Start afresh in the child of a fork: what waits is the parent's to write."""

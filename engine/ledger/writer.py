@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from engine.admission.answers import check_message
 from engine.clock import from_ms
 from engine.decision import BudgetMarks
 from engine.ledger.entries import Checked, Closed, LedgerEvent
@@ -161,7 +160,7 @@ def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, A
         "action": record.action,
         "outcome": "allowed" if answer.allowed else "denied",
         "reason": answer.reason.value,
-        "message": check_message(answer, record.reserve_micros, record.denial),
+        "message": answer.message(record.reserve_micros, record.denial),
         "state": "held" if answer.allowed else "denied",
         "estimate_micros": record.estimate_micros,
         "reserve_micros": record.reserve_micros,

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from engine.admission.keys import state_keys
+from engine.admission.questions import Hold
 from engine.decision import Denied, ReasonCode
 from engine.errors import InvalidValue, SettleConflict, UnknownDecision
 from engine.ids import new_decision_id
@@ -135,7 +136,7 @@ def test_a_settle_after_redis_forgot_the_hold_is_folded_in_by_the_writer_exactly
     service.check("hook", estimated_cost=0)
     acme_on_each.set_clock(NOON + timedelta(minutes=6, hours=1))
     service.check("hook", estimated_cost=0)
-    assert service.gate.hold("acme", decision.id) is None
+    assert service.gate.ask(Hold("acme", decision.id)).raw[2] == ""
     if not drained_before_it_expired:
         acme_on_each.store(service)
     for _ in range(2):

@@ -21,6 +21,7 @@ from engine.admission.outage import QUIET_MS, OutageLimits
 from engine.admission.plan import CallPlan, PlannedCounter
 from engine.clock import to_ms, utc_now
 from engine.decision import ReasonCode
+from engine.ids import new_decision_id
 from engine.ledger.pending import PendingEvent, keep_pending
 from engine.ledger.tables import pending_events
 from engine.periods import period_of
@@ -256,6 +257,20 @@ def test_many_calls_without_redis_and_sql_share_one_patience(acme: Any) -> None:
         acme.store()
     assert held(acme) == 0
     assert {row.state for row in acme.rows() if row.reserve_micros} <= {"denied", "cancelled"}
+
+
+def test_what_is_spooled_does_not_wait_for_the_next_outage_to_be_written(acme: Any) -> None:
+    acme.write(budgets=budget())
+    recorder = acme.service()._core.recorder
+    settle = {"actual_micros": 1, "success": True, "body": "{}"}
+    recorder.record(PendingEvent("acme", new_decision_id(), "settle", settle)).kept.result(20)
+    recorder.spool.append(PendingEvent("acme", new_decision_id(), "settle", settle))
+    time.sleep(0.2)  # its thread rests
+    recorder.recover()
+    patience = time.monotonic() + 10
+    while len(acme.rows(pending_events)) < 2:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
 
 
 def test_a_service_leaves_no_threads_behind(acme: Any) -> None:
