@@ -268,9 +268,13 @@ def _set_trap(drain: LedgerDrain, point: str, nth: int) -> None:
     elif point == "after counting":
         module.replace_budget_usage = _before_and_after(module.replace_budget_usage, after=lambda _: pass_by())
     elif point == "before installing":
-        gate.install = _before_and_after(gate.install, before=pass_by)
+        gate.ask = _before_and_after(gate.ask, before=pass_by, only=_installs)
     else:
         raise AssertionError(point)
+
+
+def _installs(question: Question) -> bool:
+    return question.script == "install"
 
 
 def _folds(question: Question) -> bool:
