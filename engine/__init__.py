@@ -10,14 +10,29 @@ if TYPE_CHECKING:
     from engine.decision import Decision, Denied, ReasonCode
     from engine.document.schema import ExternalAgentBudget, RateLimitConfig
     from engine.errors import KeyReused
-    from engine.policy.conditions import EnvironmentCondition, PolicyContext, ProviderCondition
-    from engine.policy.engine import ConflictResolutionStrategy, PolicyEngine, PolicyEvaluationResult
+    from engine.policy.combining import ConflictResolutionStrategy
+    from engine.policy.conditions import (
+        ActionCondition,
+        AgentCondition,
+        EnvironmentCondition,
+        ProviderCondition,
+        TagCondition,
+        TeamCondition,
+        UserCondition,
+    )
+    from engine.policy.context import PolicyContext
+    from engine.policy.engine import PolicyEngine
+    from engine.policy.location import LocationCondition
     from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+    from engine.policy.result import PolicyEvaluationResult
+    from engine.policy.time_window import TimeWindowCondition
     from engine.pricing.estimator import ExternalAgentCostEstimator
     from engine.service import GovernanceService
     from engine.status import BudgetCheckResult, RateLimitCheckResult
 
 __all__ = [
+    "ActionCondition",
+    "AgentCondition",
     "AsyncGovernanceService",
     "BudgetCheckResult",
     "ConflictResolutionStrategy",
@@ -29,6 +44,7 @@ __all__ = [
     "ExternalAgentPolicy",
     "GovernanceService",
     "KeyReused",
+    "LocationCondition",
     "PolicyContext",
     "PolicyEffect",
     "PolicyEngine",
@@ -37,12 +53,18 @@ __all__ = [
     "RateLimitCheckResult",
     "RateLimitConfig",
     "ReasonCode",
+    "TagCondition",
+    "TeamCondition",
+    "TimeWindowCondition",
+    "UserCondition",
 ]
 
 _HOMES = {
+    "ActionCondition": "engine.policy.conditions",
+    "AgentCondition": "engine.policy.conditions",
     "AsyncGovernanceService": "engine.async_service",
     "BudgetCheckResult": "engine.status",
-    "ConflictResolutionStrategy": "engine.policy.engine",
+    "ConflictResolutionStrategy": "engine.policy.combining",
     "Decision": "engine.decision",
     "Denied": "engine.decision",
     "EnvironmentCondition": "engine.policy.conditions",
@@ -51,14 +73,19 @@ _HOMES = {
     "ExternalAgentPolicy": "engine.policy.policy",
     "GovernanceService": "engine.service",
     "KeyReused": "engine.errors",
-    "PolicyContext": "engine.policy.conditions",
+    "LocationCondition": "engine.policy.location",
+    "PolicyContext": "engine.policy.context",
     "PolicyEffect": "engine.policy.policy",
     "PolicyEngine": "engine.policy.engine",
-    "PolicyEvaluationResult": "engine.policy.engine",
+    "PolicyEvaluationResult": "engine.policy.result",
     "ProviderCondition": "engine.policy.conditions",
     "RateLimitCheckResult": "engine.status",
     "RateLimitConfig": "engine.document.schema",
     "ReasonCode": "engine.decision",
+    "TagCondition": "engine.policy.conditions",
+    "TeamCondition": "engine.policy.conditions",
+    "TimeWindowCondition": "engine.policy.time_window",
+    "UserCondition": "engine.policy.conditions",
 }
 
 

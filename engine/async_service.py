@@ -22,8 +22,8 @@ from engine.flows.steps import Ask, AskMany, Await, Flow, NotInTime
 from engine.ledger.database import Database
 from engine.money import Micros
 from engine.opening import FIRST_REBUILD_SECONDS, open_parts
-from engine.policy.conditions import PolicyContext
-from engine.policy.engine import PolicyEvaluationResult
+from engine.policy.context import PolicyContext
+from engine.policy.result import PolicyEvaluationResult
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
 from engine.status import BudgetCheckResult, RateLimitCheckResult
@@ -87,6 +87,9 @@ class AsyncGovernanceService:
         user_id: str | None = None,
         action: str = "invoke",
         environment: str | None = None,
+        country: str | None = None,
+        ip: str | None = None,
+        tags: Iterable[str] | None = None,
         complexity: str = "standard",
         model: str | None = None,
         input_tokens: int | None = None,
@@ -102,6 +105,9 @@ class AsyncGovernanceService:
             "user_id": user_id,
             "action": action,
             "environment": environment,
+            "country": country,
+            "ip": ip,
+            "tags": tags,
             "complexity": complexity,
             "model": model,
             "input_tokens": input_tokens,
@@ -166,7 +172,7 @@ class AsyncGovernanceService:
 
     async def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
         """As `GovernanceService.evaluate_policies`."""
-        return self._core.document.policies.evaluate(context)
+        return self._core.evaluate_policies(context)
 
     async def status(self, agent_id: str) -> dict[str, Any]:
         """As `GovernanceService.status`."""

@@ -13,6 +13,7 @@ from typing import Any
 from engine.admission.gate import GateBase, RedisGate
 from engine.admission.outage import OutageLimits
 from engine.background import Background
+from engine.clock import from_ms
 from engine.decide import PreparedCheck, prepare
 from engine.document.live import LiveDocument
 from engine.document.store import live_document, live_version
@@ -22,6 +23,8 @@ from engine.ledger.database import Database
 from engine.ledger.pending import PendingEvent, decision_or_waiting
 from engine.ledger.recorder import PendingRecorder
 from engine.ledger.spool import Spool
+from engine.policy.context import PolicyContext
+from engine.policy.result import PolicyEvaluationResult
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -69,6 +72,10 @@ class Core:
     def prepare(self, request: Mapping[str, Any]) -> PreparedCheck:
         """The pure part of a check, as of Redis' time."""
         return prepare(self.document, self.clock.now_ms, request)
+
+    def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
+        """What the live policies say of a call, as of Redis' time."""
+        return self.document.policies.evaluate(context, from_ms(self.clock.now_ms))
 
     def reload(self) -> Future[None]:
         """Use the newest document version."""

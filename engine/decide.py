@@ -12,10 +12,11 @@ from engine.admission.answers import CheckAnswer
 from engine.admission.plan import CallPlan
 from engine.admission.questions import Check, Idempotency, Reply
 from engine.admission.record import CheckRecord
+from engine.clock import from_ms
 from engine.decision import Decision, ReasonCode
 from engine.document.live import LiveDocument
 from engine.explain import PolicyView
-from engine.policy.engine import PolicyVerdict
+from engine.policy.result import PolicyVerdict
 from engine.pricing.basis import Estimate, Pricing
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
 from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
@@ -52,7 +53,7 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
     started = time.perf_counter_ns()
     facts = gather_facts(live.document, **request)
     context = facts.policy_context()
-    policy = live.policies.evaluate(context)
+    policy = live.policies.evaluate(context, from_ms(at_ms))
     denied = _POLICY_REASONS.get(policy.verdict)
     denial = policy.reason
     try:
@@ -83,10 +84,15 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         matched_policies=policy.matched_policies,
         denial=denial,
         outage="",
+        country=facts.country or "",
+        ip=facts.ip or "",
+        tags=facts.tags,
+        shadow_policies=policy.shadow_policies,
+        shadow_effect=policy.shadow_effect.value if policy.shadow_effect else "",
     )
     pricing = Pricing(facts.provider, facts.model, facts.complexity)
     return PreparedCheck(
-        facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, policy)
+        facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at_ms, policy)
     )
 
 

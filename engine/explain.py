@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from engine.clock import from_ms
 from engine.decision import WINDOWS
 from engine.money import format_usd
-from engine.policy.conditions import Applies, PolicyContext
+from engine.policy.applies import Applies
+from engine.policy.combining import ConflictResolutionStrategy
+from engine.policy.context import PolicyContext
+from engine.policy.explain import condition_text, found_text
 from engine.policy.policy import PolicyEffect
+from engine.policy.result import PolicyVerdict
 
 if TYPE_CHECKING:
     from engine.decision import CounterReading, Decision, RateReading
-    from engine.policy.engine import PolicyEngine, PolicyEvaluationResult
+    from engine.policy.engine import PolicyEngine
+    from engine.policy.result import PolicyEvaluationResult
 
 _PERIODS = {"month": "monthly", "day": "daily"}
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """The policies, what they looked at, and what they said."""
+    """The policies, what they looked at and when (milliseconds since 1970), and what they said."""
 
     policies: PolicyEngine
     context: PolicyContext
+    at_ms: int
     result: PolicyEvaluationResult
 
 
@@ -68,13 +76,17 @@ def _policy_tests(decision: Decision) -> Iterator[Test]:
     view = decision.policy_view
     if view is None:
         return
-    context = view.context
+    passed = view.result.effect is PolicyEffect.ALLOW
     asked = ", ".join(
         f"{name}={value}"
-        for name, value in (("environment", context.environment), ("provider", context.provider))
+        for name, value in (
+            ("environment", view.context.environment),
+            ("provider", view.context.provider),
+            ("country", view.context.country),
+            ("ip", view.context.ip),
+        )
         if value is not None
     )
-    passed = view.result.effect is PolicyEffect.ALLOW
     yield Test("policies", asked or "nothing known", view.result.reason, "passed" if passed else "failed")
 
 
@@ -144,27 +156,31 @@ def _rate_cures(decision: Decision) -> Iterator[str]:
 
 
 def _policy_cure(view: PolicyView) -> str:
-    """The denying policy, or what the nearest ALLOW would need."""
-    for policy_id in view.result.matched_policies:
-        policy = view.policies.policies[policy_id]
-        if policy.effect is PolicyEffect.DENY:
-            facts = " and ".join(map(condition_text, policy.conditions)) or "every call"
-            return f"policy '{policy_id}' denies {facts}: change the call or the policy"
+    """The policy in the way, or what the nearest ALLOW would need."""
+    if view.result.verdict is PolicyVerdict.FAILED:
+        return "mend the policy that fails: see the conditions"
+    at = from_ms(view.at_ms)
+    if view.result.verdict is PolicyVerdict.DENIED:
+        return _denial_cure(view, at)
     nearest: tuple[int, str] | None = None
-    for policy in view.policies.policies.values():
-        if policy.effect is not PolicyEffect.ALLOW or not policy.enabled:
-            continue
-        missing = [c for c in policy.conditions if c.applies(view.context) is not Applies.YES]
-        needs = f"policy '{policy.policy_id}' needs {' and '.join(map(condition_text, missing))}"
-        if nearest is None or len(missing) < nearest[0]:
-            nearest = (len(missing), needs)
+    for policy in view.policies.ordered:
+        if policy.effect is PolicyEffect.ALLOW and not policy.shadow:
+            missing = [c for c in policy.conditions if c.applies(view.context, at) is not Applies.YES]
+            needs = f"policy '{policy.policy_id}' needs {' and '.join(map(condition_text, missing))}"
+            if nearest is None or len(missing) < nearest[0]:
+                nearest = (len(missing), needs)
     return "add an ALLOW policy: there is none" if nearest is None else nearest[1]
 
 
-def condition_text(condition: object) -> str:
-    """A condition in words: environment=production."""
-    for attribute, word in (("environments", "environment"), ("providers", "provider")):
-        values = getattr(condition, attribute, None)
-        if values:
-            return f"{word}={' or '.join(sorted(values))}"
-    return type(condition).__name__
+def _denial_cure(view: PolicyView, at: datetime) -> str:
+    policy = next(
+        policy
+        for policy in map(view.policies.policies.__getitem__, view.result.matched_policies)
+        if policy.effect is PolicyEffect.DENY or view.policies.strategy is ConflictResolutionStrategy.FIRST_APPLICABLE
+    )
+    unknown = [c for c in policy.conditions if c.applies(view.context, at) is Applies.UNKNOWN]
+    if unknown:
+        facts = ", ".join(found_text(condition, view.context, at) for condition in unknown)
+        return f"policy '{policy.policy_id}' stops what it cannot judge: say what is unknown ({facts})"
+    facts = " and ".join(map(condition_text, policy.conditions)) or "every call"
+    return f"policy '{policy.policy_id}' denies {facts}: change the call or the policy"

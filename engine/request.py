@@ -14,9 +14,13 @@ from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.errors import InvalidValue
 from engine.ids import check_id, check_model
 from engine.money import Micros, to_micros
-from engine.policy.conditions import PolicyContext
+from engine.policy.context import PolicyContext
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS
 from engine.pricing.estimator import check_tokens
+
+MOST_TAGS = 100
+LONGEST_PLACE = 64
+"""Characters of a country or an IP address in a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,10 @@ class Request:
 
 def request_hash(request: Request) -> str:
     """What tells a call from another one under the same idempotency key: 32 hexadecimal digits."""
-    text = json.dumps(request.facts, sort_keys=True, default=str)
+    facts = dict(request.facts)
+    if isinstance(facts.get("tags"), list | tuple | set | frozenset):
+        facts["tags"] = sorted(map(str, facts["tags"]))
+    text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -69,6 +76,9 @@ class CallFacts(NamedTuple):
     input_tokens: int | None
     output_tokens: int | None
     estimated_cost: Micros | None
+    tags: tuple[str, ...] | None = None
+    country: str | None = None
+    ip: str | None = None
 
     def scope_value(self, per: str) -> str | None:
         """Whose counter this call belongs to, for `per` org, team, user, agent or provider."""
@@ -90,6 +100,9 @@ class CallFacts(NamedTuple):
             agent_id=self.agent_id,
             provider=self.provider,
             environment=self.environment,
+            tags=self.tags,
+            country=self.country,
+            ip=self.ip,
             action=self.action,
         )
 
@@ -109,6 +122,9 @@ def gather_facts(
     user_id: str | None = None,
     action: str = "invoke",
     environment: str | None = None,
+    country: str | None = None,
+    ip: str | None = None,
+    tags: Iterable[str] | None = None,
     complexity: str = "standard",
     model: str | None = None,
     input_tokens: int | None = None,
@@ -118,7 +134,8 @@ def gather_facts(
     """Join a request with what the document says of its agent.
 
     Raises `InvalidValue` (a `ValueError`) naming the field: for an agent the document does not have, a fact that
-    contradicts the document, an unknown complexity, bad ids, tokens or amounts.
+    contradicts the document, an unknown complexity, bad ids, tokens or amounts. A country or address that is none is
+    no error: it comes from look-ups, and policies take it for unknown.
     """
     check_organization(document.organization, org_id)
     agent = document.agents.get(check_id(agent_id, "agent_id"))
@@ -141,7 +158,35 @@ def gather_facts(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         estimated_cost=None if estimated_cost is None else to_micros(estimated_cost, "estimated_cost"),
+        tags=agent_tags(agent) if tags is None else _tags(agent, tags),
+        country=None if country is None else _short_text(country, "country"),
+        ip=None if ip is None else _short_text(ip, "ip"),
     )
+
+
+def agent_tags(agent: AgentSpec) -> tuple[str, ...] | None:
+    """The tags an agent is registered with, `None` when the document says nothing of them."""
+    return None if agent.tags is None else tuple(agent.tags)
+
+
+def _tags(agent: AgentSpec, requested: Iterable[str]) -> tuple[str, ...]:
+    # Nothing that can be read only once: a call may be prepared several times.
+    if not isinstance(requested, list | tuple | set | frozenset):
+        raise InvalidValue("tags", f"must be a list of tags, got {requested!r}")
+    tags = tuple(requested)
+    if len(tags) > MOST_TAGS:
+        raise InvalidValue("tags", f"must be at most {MOST_TAGS}, got {len(tags)}")
+    for tag in tags:
+        check_id(tag, "tags")
+    if agent.tags is not None and set(tags) != set(agent.tags):
+        raise InvalidValue("tags", f"are {sorted(tags)}, but the agent is registered with {sorted(agent.tags)}")
+    return tags
+
+
+def _short_text(value: str, field: str) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_PLACE or not value.isascii() or not value.isprintable():
+        raise InvalidValue(field, f"must be a text of at most {LONGEST_PLACE} ASCII characters")
+    return value
 
 
 def _fact(agent: AgentSpec, name: str, requested: str | None, field: str) -> str | None:

@@ -21,8 +21,8 @@ from engine.flows.steps import Ask, AskMany, Await, Flow, NotInTime
 from engine.ledger.database import Database
 from engine.money import Micros
 from engine.opening import FIRST_REBUILD_SECONDS, open_parts
-from engine.policy.conditions import PolicyContext
-from engine.policy.engine import PolicyEvaluationResult
+from engine.policy.context import PolicyContext
+from engine.policy.result import PolicyEvaluationResult
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
 from engine.status import BudgetCheckResult, RateLimitCheckResult
@@ -97,6 +97,9 @@ class GovernanceService:
         user_id: str | None = None,
         action: str = "invoke",
         environment: str | None = None,
+        country: str | None = None,
+        ip: str | None = None,
+        tags: Iterable[str] | None = None,
         complexity: str = "standard",
         model: str | None = None,
         input_tokens: int | None = None,
@@ -110,6 +113,10 @@ class GovernanceService:
         under the same `idempotency_key` within 24 hours answers with the first decision that allowed it; a denied call
         did nothing, so its key stays free. With other arguments it raises `KeyReused`.
 
+        `country` (ISO 3166 alpha-2) and `ip` say where the call comes from, `tags` are the agent's when the document
+        does not name them. What is left out, or is no country or address, is unknown to policies, which never opens a
+        door.
+
         Raises `InvalidValue` (a `ValueError`) naming a bad field, having written nothing. When Redis does not answer,
         the limits of an outage decide: the decision then says so in `outage`.
         """
@@ -120,6 +127,9 @@ class GovernanceService:
             "user_id": user_id,
             "action": action,
             "environment": environment,
+            "country": country,
+            "ip": ip,
+            "tags": tags,
             "complexity": complexity,
             "model": model,
             "input_tokens": input_tokens,
@@ -201,8 +211,8 @@ class GovernanceService:
         return self._run(viewing.check_rate_limit(self._core, facts))
 
     def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
-        """What the live policies say of a call. Changes nothing."""
-        return self._core.document.policies.evaluate(context)
+        """What the live policies say of a call now, by Redis' clock. Changes nothing."""
+        return self._core.evaluate_policies(context)
 
     def status(self, agent_id: str) -> dict[str, Any]:
         """Budgets, rate limits and policies of one agent. Raises `GateUnavailable` when Redis does not answer."""

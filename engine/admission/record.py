@@ -15,7 +15,9 @@ class CheckRecord(NamedTuple):
     """Facts, price and policy result of one check.
 
     Absent names are empty texts; `prepare_us` is microseconds. `outage` says why the gate did not decide; empty when
-    it did. Counters and rate scopes are not in it: the document version and the facts say which they were.
+    it did. `tags` are `None` when nobody knows them. `shadow_policies` would have applied were they not in shadow, and
+    `shadow_effect` is what policies would then have answered. Counters and rate scopes are not in it: the document
+    version and the facts say which they were.
     """
 
     agent_id: str
@@ -38,6 +40,11 @@ class CheckRecord(NamedTuple):
     matched_policies: tuple[str, ...]
     denial: str
     outage: str
+    country: str = ""
+    ip: str = ""
+    tags: tuple[str, ...] | None = None
+    shadow_policies: tuple[str, ...] = ()
+    shadow_effect: str = ""
 
     def to_json(self) -> str:
         """The record as compact JSON: a list of its values."""
@@ -47,8 +54,9 @@ class CheckRecord(NamedTuple):
     def from_json(cls, text: str) -> CheckRecord:
         """Read back what `to_json` wrote."""
         values: list[Any] = json.loads(text)
-        *simple, matched, denial, outage = values
-        return cls._make([*simple, tuple(matched), denial, outage])
+        # Records of earlier versions end sooner.
+        typed: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
+        return cls(*typed)
 
 
 @dataclass(frozen=True, slots=True)

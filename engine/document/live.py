@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from engine.admission.plan import Planner
-from engine.document.schema import ConditionSpec, GovernanceDocument
-from engine.policy.conditions import Condition, EnvironmentCondition, ProviderCondition
-from engine.policy.engine import ConflictResolutionStrategy, PolicyEngine
+from engine.document.schema import GovernanceDocument
+from engine.policy.combining import ConflictResolutionStrategy
+from engine.policy.engine import PolicyEngine
 from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
 
 
@@ -33,18 +32,12 @@ class LiveDocument:
                 ExternalAgentPolicy(
                     policy_id=spec.policy_id,
                     effect=PolicyEffect(spec.effect),
-                    conditions=[part for condition in spec.conditions for part in _conditions(condition)],
+                    conditions=[part for condition in spec.conditions for part in condition.conditions()],
                     priority=spec.priority,
                     enabled=spec.enabled,
+                    shadow=spec.shadow,
                 )
                 for spec in self.document.policies
             ),
             ConflictResolutionStrategy(self.document.combining),
         )
-
-
-def _conditions(spec: ConditionSpec) -> Iterator[Condition]:
-    if spec.environments is not None:
-        yield EnvironmentCondition(spec.environments)
-    if spec.providers is not None:
-        yield ProviderCondition(spec.providers)

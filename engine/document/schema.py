@@ -19,9 +19,29 @@ from pydantic import (
     model_validator,
 )
 
-from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS, BudgetPreset, RatePreset
+from engine.document.presets import (
+    BUDGET_PRESETS,
+    POLICY_PRESETS,
+    RATE_PRESETS,
+    BudgetPreset,
+    PolicyPreset,
+    RatePreset,
+)
+from engine.errors import InvalidValue
 from engine.ids import ID_PATTERN, MODEL_PATTERN
 from engine.money import LARGEST_AMOUNT_USD
+from engine.policy.applies import Condition
+from engine.policy.conditions import (
+    ActionCondition,
+    AgentCondition,
+    EnvironmentCondition,
+    ProviderCondition,
+    TagCondition,
+    TeamCondition,
+    UserCondition,
+)
+from engine.policy.location import LocationCondition
+from engine.policy.time_window import TimeWindowCondition
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Scope = Literal["org", "team", "user", "agent", "provider"]
@@ -59,13 +79,16 @@ class Part(BaseModel):
 
 
 class AgentSpec(Part):
-    """One agent the organization calls. Facts given here cannot be contradicted by a request."""
+    """One agent the organization calls. Facts given here cannot be contradicted by a request.
+
+    `tags` left out are unknown until a request names them; an empty list says that the agent has none.
+    """
 
     provider: Id
     team: Id | None = None
     model: Annotated[str, StringConstraints(pattern=MODEL_PATTERN)] | None = None
     environment: Id | None = None
-    tags: list[Id] = []
+    tags: list[Id] | None = None
     owner: Text | None = None
     value_per_success_usd: Usd | None = None
 
@@ -173,27 +196,109 @@ class RateLimitSpec(RateLimitConfig):
         return self.on_outage or ("local" if self.fail_open_on_error else "closed")
 
 
+class BusinessHoursSpec(Part):
+    """Hours of some days of the week on the wall clock of `timezone`: from `start_time` until just before `end_time`.
+
+    With a start after the end the window runs into the next day, and `days` name the day on which it starts.
+    """
+
+    days: Annotated[list[str], Field(min_length=1)]
+    start_time: str
+    end_time: str
+    timezone: str
+
+
+class MaintenanceWindowSpec(Part):
+    """From `start` until just before `end`, both ISO 8601 with an offset such as 2026-12-25T00:00:00Z."""
+
+    start: str
+    end: str
+
+
+class TagsSpec(Part):
+    """Agents with all `required` tags, at least one of `any`, and none of `blocked`."""
+
+    required: list[Id] = []
+    any: list[Id] = []
+    blocked: list[Id] = []
+
+
 class ConditionSpec(Part):
-    """When a policy applies. All parts given must hold."""
+    """When a policy applies. All parts given must hold, except that of countries and ips either suffices."""
 
     environments: Annotated[list[Id], Field(min_length=1)] | None = None
     providers: Annotated[list[Id], Field(min_length=1)] | None = None
+    agents: Annotated[list[Id], Field(min_length=1)] | None = None
+    teams: Annotated[list[Id], Field(min_length=1)] | None = None
+    users: Annotated[list[Id], Field(min_length=1)] | None = None
+    actions: Annotated[list[Id], Field(min_length=1)] | None = None
+    tags: TagsSpec | None = None
+    countries: Annotated[list[str], Field(min_length=1)] | None = None
+    ips: Annotated[list[str], Field(min_length=1)] | None = None
+    business_hours: BusinessHoursSpec | None = None
+    maintenance_windows: Annotated[list[MaintenanceWindowSpec], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _names_something(self) -> ConditionSpec:
-        if self.environments is None and self.providers is None:
-            raise ValueError("a condition needs environments or providers")
+    def _makes_sense(self) -> ConditionSpec:
+        self.conditions()
         return self
+
+    def conditions(self) -> list[Condition]:
+        """The conditions to evaluate. Raises `InvalidValue` for what no condition can be made of."""
+        made: list[Condition] = [
+            kind(names)
+            for kind, names in (
+                (EnvironmentCondition, self.environments),
+                (ProviderCondition, self.providers),
+                (AgentCondition, self.agents),
+                (TeamCondition, self.teams),
+                (UserCondition, self.users),
+                (ActionCondition, self.actions),
+            )
+            if names is not None
+        ]
+        if self.tags is not None:
+            made.append(TagCondition(self.tags.required, self.tags.any, self.tags.blocked))
+        if self.countries is not None or self.ips is not None:
+            made.append(LocationCondition(self.countries, self.ips))
+        if self.business_hours is not None or self.maintenance_windows is not None:
+            windows = self.maintenance_windows
+            made.append(
+                TimeWindowCondition(
+                    None if self.business_hours is None else self.business_hours.model_dump(),
+                    None if windows is None else [window.model_dump() for window in windows],
+                )
+            )
+        if not made:
+            raise InvalidValue("condition", f"needs at least one of {', '.join(type(self).model_fields)}")
+        return made
 
 
 class PolicySpec(Part):
-    """ALLOW or DENY when all conditions apply; without conditions, for every call."""
+    """ALLOW or DENY when all conditions apply; without conditions, for every call.
+
+    A lower priority number comes first. A `shadow` policy is evaluated and recorded, and decides nothing. `preset`
+    fills in what is left out (guide, Policy Design Patterns).
+    """
 
     policy_id: Id
     effect: Literal["allow", "deny"]
     priority: Annotated[int, Field(ge=1, le=1000, strict=True)] = 50
-    enabled: bool = True
+    enabled: Annotated[bool, Field(strict=True)] = True
+    shadow: Annotated[bool, Field(strict=True)] = False
+    preset: PolicyPreset | None = None
     conditions: list[ConditionSpec] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        return _with_preset(values, POLICY_PRESETS)
+
+    @model_validator(mode="after")
+    def _window_is_given(self) -> PolicySpec:
+        if self.preset == "maintenance_block" and not self.conditions:
+            raise ValueError("preset: maintenance_block needs conditions with the maintenance_windows to block")
+        return self
 
 
 class PricesSpec(Part):
@@ -239,7 +344,7 @@ class GovernanceDocument(Part):
 
     organization: Id
     timezone: str = "UTC"
-    combining: Literal["deny_overrides"] = "deny_overrides"
+    combining: Literal["deny_overrides", "allow_overrides", "first_applicable"] = "deny_overrides"
     expired_holds: Literal["charge", "release"] = "charge"
     agents: dict[Id, AgentSpec] = {}
     budgets: list[BudgetSpec] = []
@@ -264,7 +369,7 @@ class GovernanceDocument(Part):
             ("rate_limits", [limit.id for limit in self.rate_limits]),
             ("policies", [policy.policy_id for policy in self.policies]),
         ):
-            for identifier in ids:
-                if ids.count(identifier) > 1:
-                    raise ValueError(f"{part}: the id {identifier!r} is used more than once")
+            if len(set(ids)) < len(ids):
+                twice = next(identifier for identifier in ids if ids.count(identifier) > 1)
+                raise ValueError(f"{part}: the id {twice!r} is used more than once")
         return self

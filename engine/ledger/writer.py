@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from engine.admission.record import CheckRecord
 from engine.clock import from_ms
 from engine.decision import BudgetMarks
 from engine.ledger.entries import Checked, Closed, LedgerEvent
@@ -182,11 +183,19 @@ def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, A
                 "effect": record.policy_effect,
                 "reason": record.policy_reason,
                 "matched": list(record.matched_policies),
+                "facts": _policy_facts(record),
+                "shadow": {"effect": record.shadow_effect, "matched": list(record.shadow_policies)},
             },
             "counters": [asdict(counter) for counter in answer.counters],
             "rates": [asdict(rate) for rate in answer.rates],
         },
     }
+
+
+def _policy_facts(record: CheckRecord) -> dict[str, Any]:
+    """What policies saw beyond the decision's own columns, as far as it was known."""
+    facts = {"country": record.country, "ip": record.ip, "tags": record.tags}
+    return {name: value for name, value in facts.items() if value not in ("", None)}
 
 
 def _overrules(event: LedgerEvent, fact: Checked, earlier: dict[str, Any]) -> bool:

@@ -1,79 +1,158 @@
-"""Conditions: what must be true of a call for a policy to apply."""
+"""Conditions on names: what must be true of a call's environment, provider, agent, team, user, action or tags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
+from datetime import datetime
+from typing import ClassVar
 
 from engine.errors import InvalidValue
+from engine.policy.applies import Applies
+from engine.policy.context import PolicyContext
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyContext:
-    """The facts of one call. A field left out (`None`) is unknown, not empty."""
+class NameCondition:
+    """Applies to calls whose `attribute` is one of a list of names. The names of each kind are its own."""
 
-    org_id: str | None = None
-    team_id: str | None = None
-    user_id: str | None = None
-    agent_id: str | None = None
-    provider: str | None = None
-    environment: str | None = None
-    action: str = "invoke"
+    attribute: ClassVar[str]
+    """The field of `PolicyContext` that is looked at."""
+    word: ClassVar[str]
+    """What people call it."""
 
+    def __init__(self, names: Iterable[str], field: str) -> None:
+        self.names = _names(names, field)
 
-class Applies(Enum):
-    """Whether a condition applies; `UNKNOWN` when the fact it needs is missing."""
+    def applies(self, context: PolicyContext, at: datetime) -> Applies:
+        """Whether the call's name is one of ours; upper and lower case differ."""
+        del at
+        value = getattr(context, self.attribute)
+        if not is_name(value):
+            return Applies.UNKNOWN
+        return Applies.YES if value in self.names else Applies.NO
 
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-
-class Condition(Protocol):
-    """Anything that can be asked whether it applies to a call."""
-
-    def applies(self, context: PolicyContext) -> Applies:
-        """Answer for this call."""
-        ...
+    def __str__(self) -> str:
+        return f"{self.word}={' or '.join(sorted(self.names))}"
 
 
-class EnvironmentCondition:
-    """Applies to calls in one of `environments`."""
+class EnvironmentCondition(NameCondition):
+    """Applies to calls in one of `environments` (guide, Environment Isolation)."""
+
+    attribute, word = "environment", "environment"
 
     def __init__(self, environments: Iterable[str]) -> None:
-        self.environments = _names(environments, "environments")
-
-    def applies(self, context: PolicyContext) -> Applies:
-        """Whether the call's environment is one of ours."""
-        return _is_one_of(context.environment, self.environments)
+        super().__init__(environments, "environments")
 
 
-class ProviderCondition:
-    """Applies to calls of agents from one of `providers`."""
+class ProviderCondition(NameCondition):
+    """Applies to calls of agents from one of `providers` (guide, Provider Allowlisting)."""
+
+    attribute, word = "provider", "provider"
 
     def __init__(self, providers: Iterable[str]) -> None:
-        self.providers = _names(providers, "providers")
+        super().__init__(providers, "providers")
 
-    def applies(self, context: PolicyContext) -> Applies:
-        """Whether the agent's provider is one of ours."""
-        return _is_one_of(context.provider, self.providers)
+
+class AgentCondition(NameCondition):
+    """Applies to calls of one of `agents`."""
+
+    attribute, word = "agent_id", "agent"
+
+    def __init__(self, agents: Iterable[str]) -> None:
+        super().__init__(agents, "agents")
+
+
+class TeamCondition(NameCondition):
+    """Applies to calls of one of `teams`."""
+
+    attribute, word = "team_id", "team"
+
+    def __init__(self, teams: Iterable[str]) -> None:
+        super().__init__(teams, "teams")
+
+
+class UserCondition(NameCondition):
+    """Applies to calls made for one of `users`."""
+
+    attribute, word = "user_id", "user"
+
+    def __init__(self, users: Iterable[str]) -> None:
+        super().__init__(users, "users")
+
+
+class ActionCondition(NameCondition):
+    """Applies to one of `actions`."""
+
+    attribute, word = "action", "action"
+
+    def __init__(self, actions: Iterable[str]) -> None:
+        super().__init__(actions, "actions")
+
+
+class TagCondition:
+    """Applies to agents with all `required` tags, at least one of `any`, and none of `blocked`.
+
+    Parts left out ask for nothing; at least one is needed.
+    """
+
+    def __init__(
+        self,
+        required: Iterable[str] = (),
+        any: Iterable[str] = (),  # noqa: A002 - the document's own word
+        blocked: Iterable[str] = (),
+    ) -> None:
+        self.required = _tags(required, "tags.required")
+        self.any = _tags(any, "tags.any")
+        self.blocked = _tags(blocked, "tags.blocked")
+        if not (self.required or self.any or self.blocked):
+            raise InvalidValue("tags", "needs at least one tag in required, any or blocked")
+        both = sorted((self.required & self.blocked) or (self.any if self.any <= self.blocked else ()))
+        if both:
+            raise InvalidValue("tags", f"{both[0]!r} is asked for and blocked, so no agent could ever fit")
+
+    def applies(self, context: PolicyContext, at: datetime) -> Applies:
+        """Whether the agent's tags fit."""
+        del at
+        tags = known_tags(context.tags)
+        if tags is None:
+            return Applies.UNKNOWN
+        fits = self.required <= tags and not self.blocked & tags and (not self.any or bool(self.any & tags))
+        return Applies.YES if fits else Applies.NO
+
+    def __str__(self) -> str:
+        parts = (
+            ("tags", " and ", self.required),
+            ("any tag of", " or ", self.any),
+            ("no tag", " or ", self.blocked),
+        )
+        return " and ".join(f"{word} {between.join(sorted(tags))}" for word, between, tags in parts if tags)
+
+
+def is_name(value: object) -> bool:
+    """Whether a fact is a name that can be compared."""
+    return isinstance(value, str) and value != ""
+
+
+def known_tags(tags: object) -> frozenset[str] | None:
+    """Tags as a set; `None` when they are unknown or malformed."""
+    if not isinstance(tags, list | tuple | set | frozenset) or not all(map(is_name, tags)):
+        return None
+    return frozenset(tags)
 
 
 def _names(values: Iterable[str], field: str) -> frozenset[str]:
+    names = _tags(values, field)
+    if not names:
+        raise InvalidValue(field, "must be a list of at least one name")
+    return names
+
+
+def _tags(values: Iterable[str], field: str) -> frozenset[str]:
     if isinstance(values, str):
         raise InvalidValue(field, f"must be a list such as [{values!r}], not a single text")
     try:
         names = frozenset(values)
     except TypeError:
         raise InvalidValue(field, "must be a list of at least one name") from None
-    if not names or not all(isinstance(name, str) and name for name in names):
+    if not all(map(is_name, names)):
         raise InvalidValue(field, "must be a list of at least one name")
     return names
-
-
-def _is_one_of(value: str | None, names: frozenset[str]) -> Applies:
-    if value is None:
-        return Applies.UNKNOWN
-    return Applies.YES if value in names else Applies.NO

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 
 from engine.errors import InvalidValue
-from engine.policy.conditions import EnvironmentCondition, PolicyContext, ProviderCondition
+from engine.policy.combining import Combined, ConflictResolutionStrategy, combine
+from engine.policy.context import PolicyContext
+from engine.policy.explain import condition_results
+from engine.policy.index import PolicyIndex
 from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+from engine.policy.result import ConditionResult, PolicyEvaluationResult, PolicyVerdict
 
-MOST_KEPT = 4096
-"""Answers remembered by an engine; requests bring their own environments, so there is a bound."""
-
-
-class ConflictResolutionStrategy(StrEnum):
-    """Which policy wins when several apply (guide, Conflict Resolution)."""
-
-    DENY_OVERRIDES = "deny_overrides"
+MOST_ANSWERS = 4096
+"""Answers remembered: how many combinations of policies ever apply together is up to the calls."""
 
 
-class PolicyVerdict(StrEnum):
-    """Why the policies answered as they did."""
+_Answer = tuple[PolicyEffect, str, tuple[str, ...], PolicyVerdict, tuple[str, ...], PolicyEffect | None]
+"""The fields of a `PolicyEvaluationResult` that depend on nothing but which policies apply."""
 
-    ALLOWED = "allowed"
-    DENIED = "denied"
-    NO_ALLOW = "no_allow"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyEvaluationResult:
-    """The policies' answer: `effect`, a sentence, and the ids of the policies that applied, in order."""
-
-    effect: PolicyEffect
-    verdict: PolicyVerdict
-    reason: str
-    matched_policies: tuple[str, ...]
+_FAILED: _Answer = (PolicyEffect.DENY, "Policy evaluation failed", (), PolicyVerdict.FAILED, (), None)
 
 
 class PolicyEngine:
-    """Evaluates a fixed set of policies."""
+    """Evaluates a fixed set of policies. Safe to share between threads.
+
+    The order is by priority, lowest number first, then by id. `policies` maps ids to policies.
+    """
 
     def __init__(
         self,
@@ -50,46 +38,88 @@ class PolicyEngine:
         try:
             self.strategy = ConflictResolutionStrategy(strategy)
         except ValueError:
-            raise InvalidValue("strategy", f"must be deny_overrides, got {strategy!r}") from None
+            raise InvalidValue(
+                "strategy", f"must be one of {', '.join(ConflictResolutionStrategy)}, got {strategy!r}"
+            ) from None
         self.policies: dict[str, ExternalAgentPolicy] = {}
         for policy in policies:
             if policy.policy_id in self.policies:
                 raise InvalidValue("policy_id", f"{policy.policy_id!r} is used more than once")
             self.policies[policy.policy_id] = policy
-        self._ordered = sorted(self.policies.values(), key=lambda policy: (policy.priority, policy.policy_id))
-        self._kept: dict[tuple[str | None, str | None], PolicyEvaluationResult] = {}
-        # Only these conditions are known to look at nothing else.
-        self._keeps = all(
-            type(condition) in (EnvironmentCondition, ProviderCondition)
-            for policy in self._ordered
-            for condition in policy.conditions
+        self.ordered = sorted(
+            (policy for policy in self.policies.values() if policy.enabled),
+            key=lambda policy: (policy.priority, policy.policy_id),
         )
+        self._index = PolicyIndex(self.ordered)
+        self._denies = sum(1 << n for n, policy in enumerate(self.ordered) if policy.effect is PolicyEffect.DENY)
+        self._shadow = sum(1 << n for n, policy in enumerate(self.ordered) if policy.shadow)
+        self._answers: dict[tuple[int, int], _Answer] = {}
 
-    def evaluate(self, context: PolicyContext) -> PolicyEvaluationResult:
-        """Decide one call. Never raises: an error inside a policy is a DENY."""
-        if not self._keeps:
-            return self._evaluate(context)
-        facts = (context.environment, context.provider)
-        result = self._kept.get(facts)
-        if result is None:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept = {}
-            result = self._kept[facts] = self._evaluate(context)
-        return result
+    def evaluate(self, context: PolicyContext, at: datetime | None = None) -> PolicyEvaluationResult:
+        """Decide one call at an instant, now if none is given.
 
-    def _evaluate(self, context: PolicyContext) -> PolicyEvaluationResult:
+        An error inside a policy is a DENY. Raises `InvalidValue` only for an `at` without a time zone.
+        """
+        at = _aware(at)
         try:
-            applying = [policy for policy in self._ordered if policy.applies(context)]
+            possible, unknown = self._index.applying(context, at)
         except Exception:  # noqa: BLE001 - whatever broke, the answer is no
-            return PolicyEvaluationResult(PolicyEffect.DENY, PolicyVerdict.FAILED, "Policy evaluation failed", ())
-        matched = tuple(policy.policy_id for policy in applying)
-        denying = [policy.policy_id for policy in applying if policy.effect is PolicyEffect.DENY]
-        if denying:
-            reason = f"Policy '{denying[0]}' denies this call"
-            return PolicyEvaluationResult(PolicyEffect.DENY, PolicyVerdict.DENIED, reason, matched)
-        if not applying:
-            reason = "No policy allows this call"
-            return PolicyEvaluationResult(PolicyEffect.DENY, PolicyVerdict.NO_ALLOW, reason, ())
-        return PolicyEvaluationResult(
-            PolicyEffect.ALLOW, PolicyVerdict.ALLOWED, f"Policy '{matched[0]}' allows this call", matched
+            answer = _FAILED
+        else:
+            answer = self._answers.get((possible, unknown)) or self._remember(possible, unknown)
+        return PolicyEvaluationResult(*answer, partial(self.conditions, context, at))
+
+    def conditions(self, context: PolicyContext, at: datetime | None = None) -> tuple[ConditionResult, ...]:
+        """Every condition of every enabled policy, and whether it applies to this call."""
+        return tuple(condition_results(self.ordered, context, _aware(at)))
+
+    def _remember(self, possible: int, unknown: int) -> _Answer:
+        if len(self._answers) >= MOST_ANSWERS:
+            self._answers = {}
+        answer = self._answers[possible, unknown] = self._answer(possible & ~unknown, unknown)
+        return answer
+
+    def _answer(self, applying: int, unknown: int) -> _Answer:
+        enforced = self._combined(applying & ~self._shadow, unknown & ~self._shadow)
+        verdict, reason = self._verdict(enforced)
+        in_shadow = (applying | unknown & self._denies) & self._shadow
+        as_if = self._combined(applying, unknown) if self._shadow else enforced
+        return (
+            _effect(enforced),
+            reason,
+            tuple(self._ids(enforced.matched)),
+            verdict,
+            tuple(self._ids(in_shadow)),
+            _effect(as_if) if in_shadow else None,
         )
+
+    def _combined(self, applying: int, unknown: int) -> Combined:
+        return combine(self.strategy, applying, unknown, self._denies)
+
+    def _verdict(self, combined: Combined) -> tuple[PolicyVerdict, str]:
+        if not combined.decider:
+            return PolicyVerdict.NO_ALLOW, "No policy allows this call"
+        (decider,) = self._ids(combined.decider)
+        if combined.allowed:
+            return PolicyVerdict.ALLOWED, f"Policy '{decider}' allows this call"
+        if self.policies[decider].effect is PolicyEffect.ALLOW:
+            return PolicyVerdict.DENIED, f"Policy '{decider}' comes first and lacks a fact to decide this call"
+        return PolicyVerdict.DENIED, f"Policy '{decider}' denies this call"
+
+    def _ids(self, mask: int) -> Iterator[str]:
+        while mask:
+            lowest = mask & -mask
+            yield self.ordered[lowest.bit_length() - 1].policy_id
+            mask ^= lowest
+
+
+def _effect(combined: Combined) -> PolicyEffect:
+    return PolicyEffect.ALLOW if combined.allowed else PolicyEffect.DENY
+
+
+def _aware(at: datetime | None) -> datetime:
+    if at is None:
+        return datetime.now(UTC)
+    if not isinstance(at, datetime) or at.utcoffset() is None:
+        raise InvalidValue("at", f"must be an instant with a time zone, got {at!r}")
+    return at if at.tzinfo is UTC else at.astimezone(UTC)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from engine.errors import InvalidValue
 from engine.ids import check_id
-from engine.policy.conditions import Applies, Condition, PolicyContext
+from engine.policy.applies import Applies, Condition
+from engine.policy.context import PolicyContext
 
 
 class PolicyEffect(StrEnum):
@@ -20,20 +22,25 @@ class PolicyEffect(StrEnum):
 
 @dataclass(frozen=True)
 class ExternalAgentPolicy:
-    """One rule of access (guide, Policy Design Patterns). A lower `priority` number comes first."""
+    """One rule of access (guide, Policy Design Patterns). A lower `priority` number (1 to 1000) comes first.
+
+    A `shadow` policy is evaluated and recorded, and decides nothing.
+    """
 
     policy_id: str
     effect: PolicyEffect
     conditions: Sequence[Condition] = field(default_factory=tuple)
     priority: int = 50
     enabled: bool = True
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         check_id(self.policy_id, "policy_id")
         if isinstance(self.priority, bool) or not isinstance(self.priority, int) or not 1 <= self.priority <= 1000:
             raise InvalidValue("priority", f"must be a whole number between 1 and 1000, got {self.priority!r}")
-        if not isinstance(self.enabled, bool):
-            raise InvalidValue("enabled", f"must be true or false, got {self.enabled!r}")
+        for name in ("enabled", "shadow"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidValue(name, f"must be true or false, got {getattr(self, name)!r}")
         # A DENY given as plain text must not pass for "not a DENY", and an iterator must not be empty the second time.
         try:
             object.__setattr__(self, "effect", PolicyEffect(self.effect))
@@ -47,16 +54,17 @@ class ExternalAgentPolicy:
             if not callable(getattr(condition, "applies", None)):
                 raise InvalidValue("conditions", f"must be a list of conditions, got {condition!r}")
 
-    def applies(self, context: PolicyContext) -> bool:
-        """Whether the policy takes part in deciding this call.
-
-        With a fact missing, an ALLOW does not apply and a DENY does: not knowing never opens a door.
-        """
-        if not self.enabled:
-            return False
-        answers = [condition.applies(context) for condition in self.conditions]
-        if not all(isinstance(answer, Applies) for answer in answers):
-            raise TypeError("a condition must answer with Applies")
+    def applies(self, context: PolicyContext, at: datetime) -> Applies:
+        """Whether all conditions apply; one that surely does not settles it, whatever else is unknown."""
+        answers = [asked(condition, context, at) for condition in self.conditions]
         if Applies.NO in answers:
-            return False
-        return Applies.UNKNOWN not in answers or self.effect is PolicyEffect.DENY
+            return Applies.NO
+        return Applies.UNKNOWN if Applies.UNKNOWN in answers else Applies.YES
+
+
+def asked(condition: Condition, context: PolicyContext, at: datetime) -> Applies:
+    """A condition's answer. Raises `TypeError` when it is none."""
+    answer = condition.applies(context, at)
+    if not isinstance(answer, Applies):
+        raise TypeError("a condition must answer with Applies")
+    return answer
