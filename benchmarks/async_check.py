@@ -70,6 +70,7 @@ async def _measure(ground: Ground, rounds: int, advance: Callable[[], None]) -> 
                 call.agent_id,
                 team_id=call.team_id,
                 user_id=call.user_id,
+                ip=call.ip,
                 input_tokens=call.input_tokens,
                 output_tokens=call.output_tokens,
             )

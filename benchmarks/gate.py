@@ -1,10 +1,11 @@
 """`make bench`: how fast the gate is, against what is promised.
 
-1. Start a private server, and see that the peer is installed.
-2. One thread: checks, bare round trips and the peer take turns.
+1. Start a private server, and see that the peers are installed.
+2. One thread: checks, bare round trips and the limits library take turns.
 3. One event loop with 64 tasks: checks and bare round trips take turns.
-4. A day of made-up traffic, to see what a rate scope costs in memory.
-5. Print, and write JSON when asked to. Numbers never make the exit code: 0 done, 1 could not run, 2 bad arguments,
+4. Policies alone, beside Cedar's engine.
+5. A day of made-up traffic, to see what a rate scope costs in memory.
+6. Print, and write JSON when asked to. Numbers never make the exit code: 0 done, 1 could not run, 2 bad arguments,
    130 interrupted.
 """
 
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 
 from benchmarks.blocks import CannotRun
-from benchmarks.limits_peer import PeerMissing, peer_python
+from benchmarks.peer_process import PeerMissing, peer_python
 from engine.errors import BursarError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SYNC_ROUNDS = 60
 ASYNC_ROUNDS = 20
+POLICY_ROUNDS = 40
 QUICK_SHARE = 5
 """A quick run has a fifth of the rounds."""
 MEMORY_STEPS = 5
@@ -55,12 +57,12 @@ def main() -> NoReturn:
 def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
     """Measure everything, show it, and write it to `json_path`."""
     # These take a second to load, in which a Ctrl-C must be as quiet as later.
-    from benchmarks import async_check, report, scope_memory, sync_check
+    from benchmarks import async_check, policy_check, report, scope_memory, sync_check
     from benchmarks.ground import open_ground
 
     started = time.monotonic()
     share = QUICK_SHARE if quick else 1
-    sync_rounds, async_rounds = SYNC_ROUNDS // share, ASYNC_ROUNDS // share
+    sync_rounds, async_rounds, policy_rounds = (n // share for n in (SYNC_ROUNDS, ASYNC_ROUNDS, POLICY_ROUNDS))
     peer, missing = None, ""
     try:
         peer = peer_python(console.print)
@@ -69,7 +71,7 @@ def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
         console.print(f"{missing} Going on without it.", markup=False, highlight=False, soft_wrap=True)
     with open_ground() as ground, _progress(console) as progress:
         facts = report.machine(ground)
-        task = progress.add_task("Starting", total=sync_rounds + async_rounds + MEMORY_STEPS)
+        task = progress.add_task("Starting", total=sync_rounds + async_rounds + policy_rounds + MEMORY_STEPS)
 
         def advance() -> None:
             progress.advance(task)
@@ -83,9 +85,11 @@ def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
         sync = sync_check.measure(ground, peer, sync_rounds, advance)
         begin(f"{async_check.TASKS} tasks")
         together = async_check.measure(ground, async_rounds, advance)
+        begin("Policies")
+        policies = policy_check.measure(peer, policy_rounds, advance)
         begin("Memory")
         memory = scope_memory.measure(ground)
-    results = report.Results(sync, together, memory, missing, time.monotonic() - started)
+    results = report.Results(sync, together, policies, memory, missing, time.monotonic() - started)
     report.show(Console(), results, facts)
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(results, facts), indent=2) + "\n", encoding="utf-8")

@@ -17,19 +17,14 @@ from rich.table import Table
 from benchmarks.async_check import TASKS, AsyncResult
 from benchmarks.blocks import percentile
 from benchmarks.ground import Ground
+from benchmarks.policy_check import OURS, PolicyResult
 from benchmarks.scope_memory import ScopeMemory
 from benchmarks.sync_check import BARE, BLOCK, CHECK, COUNTER, MOVING, SyncResult
 
 BUSY_LOAD = 0.5
 """For each core; the numbers of a busier machine mean little."""
 
-NOTES = (
-    (
-        "The 1,000 policies look at environment and provider, the conditions there are now; "
-        "what they answer is remembered for each pair of these facts."
-    ),
-    "policy_us_1000 and policy_vs_cedarpy are not measured yet: they wait for the compiled policy engine.",
-)
+NOTES = ("Every user has an address of his own; the policies' answers to a combination that was seen are remembered.",)
 PERCENTS = (10, 50, 95)
 STAGES = {
     "prepare": "prepare_us: policies, price, plan",
@@ -69,6 +64,8 @@ PROMISES = (
         "x",
         at_most=False,
     ),
+    Promise("policy_us_1000", "p50 of one evaluation of 1,000 policies", 15.0, 5.0, " us", at_most=True),
+    Promise("policy_vs_cedarpy", "one by cedarpy, policies parsed, takes so many", 100, 500, "x", at_most=False),
     Promise("asyncio_vs_noop", "checks/s for each no-op/s of redis.asyncio", 0.6, 1.0, "x", at_most=False),
     Promise("bytes_per_scope", "MEMORY USAGE of the largest rate scope, key included", 1200, None, " B", at_most=True),
 )
@@ -80,6 +77,7 @@ class Results:
 
     sync: SyncResult
     together: AsyncResult
+    policies: PolicyResult
     memory: ScopeMemory
     missing: str
     seconds: float
@@ -90,9 +88,18 @@ class Results:
         numbers = {"check_vs_noop": self.sync.ratio(CHECK, BARE).median}
         if COUNTER in self.sync.contenders:
             numbers["check_vs_limits"] = self.sync.ratio(COUNTER, CHECK).median
+        numbers["policy_us_1000"] = self.policies.us(50)
+        if self.policies.ratio is not None:
+            numbers["policy_vs_cedarpy"] = self.policies.ratio.median
         numbers["asyncio_vs_noop"] = self.together.ratio
         numbers["bytes_per_scope"] = self.memory.bytes
         return {name: round(value, 3) for name, value in numbers.items()}
+
+    @property
+    def peer_versions(self) -> dict[str, str]:
+        """The libraries compared with."""
+        cedar = {"cedarpy": self.policies.cedar_version} if self.policies.cedar_version else {}
+        return {**self.sync.peer_versions, **cedar}
 
     @property
     def spreads(self) -> dict[str, tuple[float, float]]:
@@ -100,6 +107,8 @@ class Results:
         ratios = {"check_vs_noop": self.sync.ratio(CHECK, BARE), "asyncio_vs_noop": self.together.spread}
         if COUNTER in self.sync.contenders:
             ratios["check_vs_limits"] = self.sync.ratio(COUNTER, CHECK)
+        if self.policies.ratio is not None:
+            ratios["policy_vs_cedarpy"] = self.policies.ratio
         return {name: (round(ratio.low, 3), round(ratio.high, 3)) for name, ratio in ratios.items()}
 
 
@@ -122,7 +131,12 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
     details: dict[str, Any] = {
         "machine": dict(facts),
         "seconds": round(results.seconds, 1),
-        "calls": {"sync": sync.calls, "asyncio": results.together.calls, "memory": results.memory.calls},
+        "calls": {
+            "sync": sync.calls,
+            "asyncio": results.together.calls,
+            "policies": results.policies.evaluations,
+            "memory": results.memory.calls,
+        },
         "spread_of_block_pairs": {name: list(spread) for name, spread in results.spreads.items()},
         "contenders_us": {
             name: {
@@ -131,6 +145,7 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
             }
             for name, contender in sync.contenders.items()
         },
+        "policy_us": {f"p{percent}": round(results.policies.us(percent), 2) for percent in PERCENTS},
         "stages_us": {
             name: {f"p{percent}": round(percentile(values, percent), 1) for percent in PERCENTS}
             for name, values in sync.stages.items()
@@ -140,7 +155,7 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
             "noops": round(statistics.median(results.together.noops)),
         },
         "bytes_per_scope_key": results.memory.key,
-        "peer_versions": sync.peer_versions,
+        "peer_versions": results.peer_versions,
         "notes": [*NOTES, *([results.missing] if results.missing else [])],
     }
     if MOVING in sync.contenders:
@@ -185,6 +200,7 @@ def _microseconds(results: Results) -> Table:
         if name == CHECK:
             for stage, values in results.sync.stages.items():
                 table.add_row(f"  {STAGES[stage]}", *(f"{percentile(values, percent):,.1f}" for percent in PERCENTS))
+    table.add_row(OURS, *(f"{results.policies.us(percent):,.1f}" for percent in PERCENTS), "")
     return table
 
 
@@ -213,10 +229,10 @@ def _words(results: Results, facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"Largest of {results.memory.scopes} rate scopes: {results.memory.key}"
     yield from NOTES
     if results.missing:
-        yield f"check_vs_limits is left out: {results.missing}"
+        yield f"check_vs_limits and policy_vs_cedarpy are left out: {results.missing}"
     yield ""
     yield f"{facts['cores']} cores, load {facts['load_before']} before, {facts['python']}, {facts['system']}."
     yield f"Server {facts['server']} on a unix socket, append-only file on, flushed every second."
-    peers = "".join(f", {name} {number}" for name, number in sync.peer_versions.items())
-    yield f"redis-py {facts['redis_py']}, hiredis {facts['hiredis']}{f'; the peer has{peers[1:]}' if peers else ''}."
+    peers = "".join(f", {name} {number}" for name, number in results.peer_versions.items())
+    yield f"redis-py {facts['redis_py']}, hiredis {facts['hiredis']}{f'; the peers have{peers[1:]}' if peers else ''}."
     yield f"{sync.calls + together.calls:,} counted calls, blocks of {BLOCK}, {results.seconds:.0f} s in all."

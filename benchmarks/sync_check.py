@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.blocks import Ratio, interleave, percentile, time_each
+from benchmarks.blocks import CannotRun, Ratio, interleave, percentile, time_each
 from benchmarks.ground import NOOP, PATIENCE_SECONDS, Ground, bare_client, must_be_whole
-from benchmarks.limits_peer import LimitsPeer, open_peer
+from benchmarks.peer_process import Peer, open_peer
 from benchmarks.workload import CALLERS, Call, calls
 from engine.admission.wire import Links, Wire
 from engine.decision import Decision
@@ -74,9 +74,9 @@ def measure(ground: Ground, peer_python: Path | None, rounds: int, advance: Call
         runners = _ours(opened, ground, stages)
         versions = {}
         if peer_python is not None:
-            peer = opened.enter_context(open_peer(peer_python, ground.server.socket_path, _whose_calls()))
+            peer = opened.enter_context(open_peer(peer_python, "limits_child.py", "the limits library"))
+            versions = peer.ask({"socket": str(ground.server.socket_path), "calls": _whose_calls()})
             runners |= _theirs(peer)
-            versions = peer.versions
         counted = {name: _with_server_time(run, ground) for name, run in runners.items()}
         turns = itertools.count(1)
 
@@ -106,6 +106,7 @@ def _ours(
             call.agent_id,
             team_id=call.team_id,
             user_id=call.user_id,
+            ip=call.ip,
             input_tokens=call.input_tokens,
             output_tokens=call.output_tokens,
         )
@@ -137,11 +138,21 @@ def _ours(
     return {CHECK: check_block, BARE: partial(noop_block, bare), OWN_WIRE: partial(noop_block, own_wire)}
 
 
-def _theirs(peer: LimitsPeer) -> dict[str, Callable[[], list[int]]]:
+def _theirs(peer: Peer) -> dict[str, Callable[[], list[int]]]:
+    numbers = itertools.count()
+
+    def block(strategy: str, count: int) -> list[int]:
+        """How long each of `count` calls took, in nanoseconds: the child's clock runs around nine hits only."""
+        first = next(numbers) * BLOCK
+        times = peer.ask([strategy, first, count])
+        if isinstance(times, str):
+            raise CannotRun(f"The limits library did not let a call pass: {times}.")
+        return list(times)
+
     strategies = {COUNTER: "sliding-window-counter", MOVING: "moving-window"}
     for strategy in strategies.values():
-        peer.block(strategy, CALLERS)
-    return {name: partial(peer.block, strategy, BLOCK) for name, strategy in strategies.items()}
+        block(strategy, CALLERS)
+    return {name: partial(block, strategy, BLOCK) for name, strategy in strategies.items()}
 
 
 def _whose_calls() -> list[tuple[str, str, str]]:

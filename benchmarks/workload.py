@@ -1,11 +1,13 @@
 """The organization that is measured, and the calls it makes: the same ones in every run.
 
-1,000 policies; limits per organization, team and user; two budgets, each by month and by day. Nothing is ever full:
+1,000 policies, 30 % with business hours and 30 % with CIDR blocks; limits per organization, team and user; two budgets,
+each by month and by day. Nothing is ever full:
 a denial would be cheaper than what is promised.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -28,6 +30,10 @@ _MODELS = (
     ("azure_openai", "gpt-4o-mini"),
 )
 _ENVIRONMENTS = ("production", "staging", *(f"landing-zone-{number:02}" for number in range(48)))
+ZONES = ("America/New_York", "Europe/Berlin", "Asia/Tokyo", "UTC")
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SHARE = 0.375
+"""Of the policies that do not always apply have business hours, and as many CIDR blocks: 30 % of all."""
 _PROVIDERS = ("azure_openai", "openai", "anthropic", "copilot_studio", "custom_rest_api", "webhook")
 
 
@@ -37,6 +43,7 @@ class Call(NamedTuple):
     agent_id: str
     team_id: str
     user_id: str
+    ip: str
     input_tokens: int
     output_tokens: int
 
@@ -72,6 +79,7 @@ def calls() -> Iterator[Call]:
                 agent_id=_agent(team * AGENTS_PER_TEAM + agent),
                 team_id=_team(team),
                 user_id=f"user-{user:04}@example.com",
+                ip=_address(user),
                 input_tokens=dice.randint(50, 8000),
                 output_tokens=dice.randint(20, 2000),
             )
@@ -96,16 +104,37 @@ def _agent_facts(number: int) -> dict[str, Any]:
     }
 
 
+def _address(user: int) -> str:
+    """Everybody has an address of his own, somewhere in 10.0.0.0/8."""
+    return str(ipaddress.IPv4Address(0x0A000000 + user * 33_331))
+
+
 def _policy(number: int) -> dict[str, Any]:
     """A third are denials, of environments where no measured agent is; of the others a few apply to each call."""
+    dice = random.Random(number)
     denies = number % 3 == 0
     places = _ENVIRONMENTS[2:] if denies else _ENVIRONMENTS
+    conditions: list[dict[str, Any]] = [
+        {"environments": [places[number % len(places)]]},
+        {"providers": [_PROVIDERS[number // 3 % len(_PROVIDERS)], _PROVIDERS[number // 7 % len(_PROVIDERS)]]},
+    ]
+    # The first few of each place always apply: some call would be denied by night otherwise.
+    always = number < 4 * len(places)
+    if not always and dice.random() < _SHARE:
+        opens = dice.randrange(24 * 60)
+        closes = (opens + dice.randrange(60, 20 * 60)) % (24 * 60)
+        hours = {"start_time": _clock(opens), "end_time": _clock(closes), "timezone": dice.choice(ZONES)}
+        conditions.append({"business_hours": {"days": dice.sample(_DAYS, 5), **hours}})
+    if not always and dice.random() < _SHARE:
+        block = ipaddress.IPv4Network((_address(dice.randrange(USERS)), dice.choice((10, 12, 16, 20, 24, 32))), False)
+        conditions.append({"ips": [str(block)]})
     return {
         "policy_id": f"policy-{number:04}",
         "effect": "deny" if denies else "allow",
         "priority": 1 + number % 100,
-        "conditions": [
-            {"environments": [places[number % len(places)]]},
-            {"providers": [_PROVIDERS[number // 3 % len(_PROVIDERS)], _PROVIDERS[number // 7 % len(_PROVIDERS)]]},
-        ],
+        "conditions": conditions,
     }
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"

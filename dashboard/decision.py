@@ -18,6 +18,7 @@ _RESULTS = {
     "passed": ":green[:material/check: passed]",
     "failed": ":red[:material/close: failed]",
     "marked": ":orange[:material/flag: over, soft]",
+    "shadow": ":gray[:material/visibility: in shadow]",
     "no limit": ":gray[:material/all_inclusive: no limit]",
 }
 
@@ -140,6 +141,7 @@ def facts(record: DecisionRecord) -> dict[str, str]:
         "User": named(record.user_id),
         "Provider": " / ".join(filter(None, (record.provider, record.model))),
         "Environment": named(record.environment),
+        "From": _origin(record),
         "Action": f"{named(record.action)}, {record.complexity}",
         "Tokens": "–" if record.input_tokens is None and record.output_tokens is None else tokens,
         "Succeeded": {True: "yes", False: "no", None: "–"}[record.success],
@@ -147,6 +149,11 @@ def facts(record: DecisionRecord) -> dict[str, str]:
         "Versions": f"document {record.document_version}, prices {record.price_book_version}",
     }
     return {name: plain(value) for name, value in rows.items()}
+
+
+def _origin(record: DecisionRecord) -> str:
+    seen = (record.tests.get("policy") or {}).get("facts") or {}
+    return ", ".join(str(seen[name]) for name in ("country", "ip") if name in seen) or "–"
 
 
 def raw(view: DecisionView) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dashboard.wording import named
 from engine.ledger.queries.decisions import DecisionRecord
 from engine.money import format_usd
 
-Result = Literal["passed", "failed", "marked", "no limit"]
+Result = Literal["passed", "failed", "marked", "no limit", "shadow"]
 _WINDOWS = ("minute", "hour", "day")
 
 
@@ -31,7 +31,7 @@ def verdicts(record: DecisionRecord) -> list[Verdict]:
     lines: list[Verdict] = []
     policy = tests.get("policy")
     if isinstance(policy, dict):
-        lines.append(_policy_line(record, policy))
+        lines.extend(_policy_lines(record, policy))
     for counter in tests.get("counters") or ():
         lines.extend(_counter_lines(record, counter))
     for rate in tests.get("rates") or ():
@@ -39,11 +39,30 @@ def verdicts(record: DecisionRecord) -> list[Verdict]:
     return lines
 
 
-def _policy_line(record: DecisionRecord, policy: dict[str, Any]) -> Verdict:
-    matched = ", ".join(str(policy_id) for policy_id in policy.get("matched") or ()) or "none"
-    asked = f"{named(record.agent_id)}, {record.environment or 'no environment'}"
-    allows = policy.get("effect") == "allow"
-    return Verdict("Policy", f"matched {matched}", asked, "–", "an allowing policy", "passed" if allows else "failed")
+def _policy_lines(record: DecisionRecord, policy: dict[str, Any]) -> list[Verdict]:
+    asked = ", ".join([named(record.agent_id), record.environment or "no environment", *_places(policy)])
+    lines = [
+        Verdict("Policy", f"matched {_listed(policy)}", asked, "–", "an allowing policy", _effect(policy.get("effect")))
+    ]
+    shadow = policy.get("shadow") or {}
+    if shadow.get("matched"):
+        would_be = "allowed" if shadow.get("effect") == "allow" else "denied"
+        limit = f"enforced, it would be {would_be}"
+        lines.append(Verdict("Shadow policy", f"matched {_listed(shadow)}", asked, "–", limit, "shadow"))
+    return lines
+
+
+def _places(policy: dict[str, Any]) -> list[str]:
+    facts = policy.get("facts") or {}
+    return [str(facts[name]) for name in ("country", "ip") if name in facts]
+
+
+def _listed(policy: dict[str, Any]) -> str:
+    return ", ".join(str(policy_id) for policy_id in policy.get("matched") or ()) or "none"
+
+
+def _effect(effect: object) -> Result:
+    return "passed" if effect == "allow" else "failed"
 
 
 def _counter_lines(record: DecisionRecord, counter: dict[str, Any]) -> list[Verdict]:

@@ -53,7 +53,8 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
     started = time.perf_counter_ns()
     facts = gather_facts(live.document, **request)
     context = facts.policy_context()
-    policy = live.policies.evaluate(context, from_ms(at_ms))
+    at = from_ms(at_ms)
+    policy = live.policies.evaluate(context, at)
     denied = _POLICY_REASONS.get(policy.verdict)
     denial = policy.reason
     try:
@@ -92,7 +93,7 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
     )
     pricing = Pricing(facts.provider, facts.model, facts.complexity)
     return PreparedCheck(
-        facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at_ms, policy)
+        facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at, policy)
     )
 
 

@@ -1,4 +1,4 @@
-"""The `limits` library as a contender: installed in an environment of its own, run as a child process."""
+"""Other libraries as contenders: installed in an environment of their own, each run as a child process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,18 @@ INSTALL_SECONDS = 120
 
 
 class PeerMissing(Exception):
-    """The peer cannot be installed; the message is one sentence."""
+    """The peers cannot be installed; the message is one sentence."""
 
 
 def peer_python(say: Callable[[str], None]) -> Path:
-    """The interpreter of the peers' environment, which is made when it is missing. Raises `PeerMissing`."""
+    """The interpreter of their environment, which is made when it is missing. Raises `PeerMissing`."""
     requirements = PEERS / "requirements.txt"
     made_from = f"{sys.version}\n{requirements.read_text(encoding='utf-8')}"
-    home = ENVIRONMENTS / f"limits-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
+    home = ENVIRONMENTS / f"peers-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
     python = home / "bin" / "python"
     if python.exists():
         return python
-    say("Installing the limits library to compare with, once.")
+    say("Installing the libraries to compare with, once.")
     # Renamed when it is whole. A run at the same time does the same; the first one to be done wins.
     building = home.with_name(f"{home.name}.{os.getpid()}")
     try:
@@ -45,7 +45,9 @@ def peer_python(say: Callable[[str], None]) -> Path:
         if not home.exists():
             building.rename(home)
     except OSError as problem:
-        raise PeerMissing(f"limits could not be installed in {ENVIRONMENTS}: {problem.strerror}") from problem
+        raise PeerMissing(
+            f"The libraries to compare with could not be installed in {ENVIRONMENTS}: {problem.strerror}"
+        ) from problem
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return python
@@ -64,34 +66,24 @@ def _run(program: list[str]) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise PeerMissing(f"limits could not be installed in {INSTALL_SECONDS} s (a slow network?)") from None
+        raise PeerMissing(
+            f"The libraries to compare with could not be installed in {INSTALL_SECONDS} s (a slow network?)"
+        ) from None
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         said = errors[-1].removeprefix("ERROR: ")[:200] if errors else f"exit code {done.returncode}"
-        raise PeerMissing(f"limits could not be installed (no network?): {said}")
+        raise PeerMissing(f"The libraries to compare with could not be installed (no network?): {said}")
 
 
-class LimitsPeer:
-    """A running child. Its clock runs around nine hits only, not around our words with it."""
+class Peer:
+    """A running child that answers one JSON value to another."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.versions: dict[str, str] = {}
+    def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
+        self.name = name
         self._process = process
-        self._next = 0
 
-    def greet(self, socket: Path, calls: Sequence[tuple[str, str, str]]) -> None:
-        """Tell the child what it needs, and hear the versions it runs with."""
-        self.versions = self._ask({"socket": str(socket), "calls": calls})
-
-    def block(self, strategy: str, count: int) -> list[int]:
-        """How long each of `count` calls took, in nanoseconds."""
-        times = self._ask([strategy, self._next, count])
-        self._next += count
-        if isinstance(times, str):
-            raise CannotRun(f"The limits library did not let a call pass: {times}.")
-        return list(times)
-
-    def _ask(self, question: Any) -> Any:
+    def ask(self, question: Any) -> Any:
+        """Put a question and wait for its answer. Raises `CannotRun` when the child has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -101,15 +93,15 @@ class LimitsPeer:
         except OSError:
             answer = ""
         if not answer:
-            raise CannotRun("The process with the limits library ended early.")
+            raise CannotRun(f"The process with {self.name} ended early.")
         return json.loads(answer)
 
 
 @contextlib.contextmanager
-def open_peer(python: Path, socket: Path, calls: Sequence[tuple[str, str, str]]) -> Iterator[LimitsPeer]:
-    """Start the child; it ends with the block, or when this process is gone."""
+def open_peer(python: Path, script: str, name: str) -> Iterator[Peer]:
+    """Start the child that runs `peers/<script>`; it ends with the block, or when this process is gone."""
     process = subprocess.Popen(
-        [str(python), "-I", str(PEERS / "limits_child.py")],
+        [str(python), "-I", str(PEERS / script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -117,9 +109,7 @@ def open_peer(python: Path, socket: Path, calls: Sequence[tuple[str, str, str]])
         start_new_session=True,
     )
     try:
-        peer = LimitsPeer(process)
-        peer.greet(socket, calls)
-        yield peer
+        yield Peer(name, process)
     finally:
         process.kill()
         process.wait()
