@@ -56,7 +56,9 @@ class PolicyResult:
         """How many times longer Cedar takes, by medians of neighbouring blocks."""
         if not self.cedar:
             return None
-        return Ratio.of(list(map(statistics.median, self.cedar)), list(map(statistics.median, self.ours)))
+        return Ratio.of(
+            [statistics.median(block) for block in self.cedar], [statistics.median(block) for block in self.ours]
+        )
 
 
 def measure(peer_python: Path | None, rounds: int, advance: Callable[[], None]) -> PolicyResult:

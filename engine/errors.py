@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class BursarError(Exception):
     """Base of errors that are Bursar's own."""
 
 
 class InvalidValue(BursarError, ValueError):
-    """A value handed in is refused before anything is written. `field` names it."""
+    """A value handed in is refused before anything is written. `field` names it, `problem` is what is wrong."""
 
     def __init__(self, field: str, problem: str) -> None:
         self.field = field
+        self.problem = problem
         super().__init__(f"{field}: {problem}")
 
 
 class DocumentError(BursarError, ValueError):
-    """The governance document cannot be used. Nothing was changed."""
+    """The governance document cannot be used. Nothing was changed.
+
+    `problems` has every problem as its own sentence, with its line where there is one and without the file's name.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        self.problems: tuple[str, ...] = tuple(problems) or (message,)
+        super().__init__(message)
 
 
 class UnknownDecision(BursarError, ValueError):

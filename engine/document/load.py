@@ -4,56 +4,65 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from engine.document.problems import Problem, find_problems, one_line, refusal, shown
 from engine.document.schema import GovernanceDocument
+from engine.document.text import content_of, text_of
+from engine.document.tree import Lines
 from engine.errors import DocumentError
-from engine.ids import ID_PATTERN, MODEL_PATTERN
 
-LARGEST_FILE_BYTES = 5_000_000
+BASED_ON = "based_on"
 
-_PATTERN_WORDS = {
-    ID_PATTERN: "must be 1 to 128 letters, digits or _ . @ -",
-    MODEL_PATTERN: "must be 1 to 128 letters, digits or _ . : / @ -",
-}
+
+@dataclass(frozen=True)
+class DocumentSource:
+    """A document as it was written, comments and all.
+
+    `based_on` is the version that the text was made from, if it says so. It is not part of the document.
+    """
+
+    path: Path
+    text: str
+    document: GovernanceDocument
+    based_on: int | None = None
 
 
 def read_document(path: Path | str) -> GovernanceDocument:
     """Read and validate the YAML or JSON file at `path`.
 
-    Raises `DocumentError` with one sentence that names the file, the field and what is wrong with it.
+    Raises `DocumentError` with one sentence that names the file, the line, the field and what is wrong with it.
     """
+    return read_source(path).document
+
+
+def read_source(path: Path | str) -> DocumentSource:
+    """Like `read_document`, with the text and the version it says it was made from."""
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise DocumentError(f"{path}: larger than {LARGEST_FILE_BYTES // 1_000_000} MB; is this the right file?")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DocumentError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DocumentError(f"{path}: is not UTF-8 text") from None
-    try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, made stricter
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DocumentError(f"{path}{line}: is not readable YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DocumentError(f"{path}: is not readable YAML: {str(error).splitlines()[0]}") from None
-    return parse_document(content, str(path))
+    return parse_text(text_of(path), path)
+
+
+def parse_text(text: str, path: Path | str) -> DocumentSource:
+    """Read and validate a text that is, or is meant to be, at `path`."""
+    path = Path(path)
+    text = text.removeprefix("\ufeff")
+    content, lines = content_of(text, path)
+    if not isinstance(content, dict):
+        raise _no_document(str(path))
+    problems = _based_on_problems(content, lines)
+    based_on = content.pop(BASED_ON, None)
+    return DocumentSource(path, text, _validated(content, str(path), lines, problems), based_on)
 
 
 def parse_document(content: Any, source: str) -> GovernanceDocument:
     """Validate already parsed content; `source` says where it came from in errors."""
     if not isinstance(content, dict):
-        raise DocumentError(f"{source}: is not a governance document: it needs at least `organization:`")
-    try:
-        return GovernanceDocument.model_validate(content)
-    except ValidationError as error:
-        raise DocumentError(f"{source}: {_first_problem(error)}") from None
+        raise _no_document(source)
+    return _validated(content, source, None, [])
 
 
 def document_content(document: GovernanceDocument) -> dict[str, Any]:
@@ -67,35 +76,24 @@ def content_hash(document: GovernanceDocument) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _first_problem(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    field = ".".join(str(step) for step in first["loc"]) or "document"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "is not a known key"
-    elif first["type"] == "string_pattern_mismatch":
-        message = _PATTERN_WORDS.get(first["ctx"]["pattern"], message)
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{field}: {message[0].lower()}{message[1:]}{more}"
+def _validated(content: Any, source: str, lines: Lines | None, found: list[Problem]) -> GovernanceDocument:
+    try:
+        document = GovernanceDocument.model_validate(content)
+    except ValidationError as error:
+        found = sorted([*found, *find_problems(error, content, lines)], key=lambda problem: problem.line or 0)
+    else:
+        if not found:
+            return document
+    raise refusal(source, found)
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses what a configuration file has no use for: aliases (which can blow up memory) and repeated keys."""
+def _based_on_problems(content: dict[str, Any], lines: Lines) -> list[Problem]:
+    based_on = content.get(BASED_ON, 1)
+    if isinstance(based_on, int) and not isinstance(based_on, bool) and based_on >= 1:
+        return []
+    message = f"must be the number of a version, a whole number of at least 1, got {shown(based_on)}"
+    return [Problem((BASED_ON,), message, lines.of((BASED_ON,)))]
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not supported", mark)
-        return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key, str | int) else id(key_node))
-        return super().construct_mapping(node, deep=deep)
+def _no_document(source: str) -> DocumentError:
+    return DocumentError(f"{one_line(source)}: is not a governance document: it needs at least `organization:`")

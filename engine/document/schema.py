@@ -27,7 +27,6 @@ from engine.document.presets import (
     PolicyPreset,
     RatePreset,
 )
-from engine.errors import InvalidValue
 from engine.ids import ID_PATTERN, MODEL_PATTERN
 from engine.money import LARGEST_AMOUNT_USD
 from engine.policy.applies import Condition
@@ -244,7 +243,7 @@ class ConditionSpec(Part):
         return self
 
     def conditions(self) -> list[Condition]:
-        """The conditions to evaluate. Raises `InvalidValue` for what no condition can be made of."""
+        """The conditions to evaluate. Raises `ValueError` for what no condition can be made of."""
         made: list[Condition] = [
             kind(names)
             for kind, names in (
@@ -270,7 +269,7 @@ class ConditionSpec(Part):
                 )
             )
         if not made:
-            raise InvalidValue("condition", f"needs at least one of {', '.join(type(self).model_fields)}")
+            raise ValueError(f"needs at least one of {', '.join(type(self).model_fields)}")
         return made
 
 
@@ -332,7 +331,7 @@ class AlertsSpec(Part):
         for severity, names in self.routes.items():
             for name in names:
                 if name not in self.channels:
-                    raise ValueError(f"routes.{severity} names channel {name!r}, which channels does not have")
+                    raise ValueError(f"routes.{severity}: names channel {name!r}, which channels does not have")
         return self
 
 

@@ -111,7 +111,7 @@ def test_a_senseless_settle_or_cancel_is_refused_by_its_field_and_the_hold_stays
         ("budgets.0.daily_budget_usd", {"budgets": [{"id": "b", "per": "org", "daily_budget_usd": float("inf")}]}),
         ("budgets.0.daily_budget_usd", {"budgets": [{"id": "b", "per": "org", "daily_budget_usd": 1e10}]}),
         ("rate_limits.0.requests_per_hour", {"rate_limits": [{"id": "r", "per": "org", "requests_per_hour": -1}]}),
-        ("agents.}.[key]", {"agents": {"}": {"provider": "webhook"}}}),
+        ("agents.}", {"agents": {"}": {"provider": "webhook"}}}),
     ],
 )
 def test_a_senseless_document_is_refused_by_its_field_and_the_one_before_it_stays_in_force(
@@ -121,7 +121,8 @@ def test_a_senseless_document_is_refused_by_its_field_and_the_one_before_it_stay
     with pytest.raises(DocumentError) as refused:
         acme.service()
     assert isinstance(refused.value, ValueError)
-    assert str(refused.value).startswith(f"{acme.document}: {field}: ")
+    assert str(refused.value).startswith(f"{acme.document}, line ")
+    assert f": {field}: " in str(refused.value)
     assert acme.redis.keys("*") == []
     assert not (acme.folder / "ledger.db").exists()
     good = yaml.safe_load(acme.write().read_text())

@@ -1,0 +1,1 @@
+"""`bursar policies`: test policies, and explain what they say of one request."""

@@ -1,0 +1,58 @@
+"""`bursar policies explain`: what policies say of one request, condition by condition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from bursar.policies.showing import as_json, conditions_table, console, nearest
+from engine.document.live import LiveDocument
+from engine.document.policy_cases import context_of
+from engine.explain import PolicyView, policy_cure
+from engine.policy.policy import PolicyEffect
+
+MOST_SHOWN = 30
+"""Policies shown in full; of more, those that apply or nearly do."""
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What `bursar policies explain` was asked."""
+
+    request: Mapping[str, Any]
+    at: datetime
+    show_all: bool
+    as_json: bool
+
+
+def explain_request(live: LiveDocument, options: ExplainOptions) -> None:
+    """Print the answer to one request and how it came about."""
+    policies, context = live.policies, context_of(live, options.request)
+    result = policies.evaluate(context, options.at)
+    view = PolicyView(policies, context, options.at, result)
+    cure = None if result.effect is PolicyEffect.ALLOW else policy_cure(view)
+    if options.as_json:
+        print(json.dumps({"at": options.at.isoformat(), **as_json(result), "to_be_allowed": cure}, indent=2))
+        return
+    out = console()
+    allowed = result.effect is PolicyEffect.ALLOW
+    out.print(Text("ALLOW" if allowed else "DENY", "bold green" if allowed else "bold red"), Text(result.reason))
+    out.print(Text(f"At {options.at.isoformat()}, by {policies.strategy.value}, {len(policies.ordered)} policies"))
+    if result.matched_policies:
+        out.print(Text(f"Applied: {', '.join(result.matched_policies)}"))
+    if result.shadow_effect is not None:
+        in_shadow = ", ".join(result.shadow_policies)
+        out.print(Text(f"In shadow: {in_shadow}; enforced, the answer would be {result.shadow_effect.value}", "yellow"))
+    if cure is not None:
+        out.print(Text(f"To be allowed: {cure}"))
+    shown = list(result.conditions)
+    if len(policies.ordered) > MOST_SHOWN and not options.show_all:
+        shown = list(nearest(shown, 1))
+        out.print(Text(f"Policies that apply or lack one condition (--all for all {len(policies.ordered)}):"))
+    out.print()
+    out.print(conditions_table(policies, shown))
