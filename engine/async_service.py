@@ -21,7 +21,7 @@ from engine.flows import asking, checking, settling, viewing
 from engine.flows.steps import Ask, AskMany, Await, Flow, NotInTime
 from engine.ledger.database import Database
 from engine.money import Micros
-from engine.opening import FIRST_REBUILD_SECONDS, open_parts
+from engine.opening import FIRST_REBUILD_SECONDS, Opening, open_live_parts, open_parts
 from engine.policy.context import PolicyContext
 from engine.policy.result import PolicyEvaluationResult
 from engine.request import Request, read_requests
@@ -57,9 +57,18 @@ class AsyncGovernanceService:
     @classmethod
     async def from_document(cls, path: Path | str, *, settings: Settings | None = None) -> AsyncGovernanceService:
         """Govern by the document at `path`, as `GovernanceService.from_document` does."""
+        return await cls._open(lambda opened, chosen: open_parts(opened, path, chosen), settings)
+
+    @classmethod
+    async def from_live(cls, org_id: str, *, settings: Settings | None = None) -> AsyncGovernanceService:
+        """Govern by the live document in the ledger, as `GovernanceService.from_live` does."""
+        return await cls._open(lambda opened, chosen: open_live_parts(opened, org_id, chosen), settings)
+
+    @classmethod
+    async def _open(cls, opening: Opening, settings: Settings | None) -> AsyncGovernanceService:
         chosen = settings or read_settings()
         with contextlib.ExitStack() as opened:
-            database, url, live = await asyncio.to_thread(open_parts, opened, path, chosen)
+            database, url, live = await asyncio.to_thread(opening, opened, chosen)
             rebuild_gate = opened.enter_context(
                 contextlib.closing(RedisGate(url, timeout_seconds=REBUILD_TIMEOUT_SECONDS, max_connections=2))
             )

@@ -13,7 +13,7 @@ from engine.policy.combining import ConflictResolutionStrategy
 from engine.policy.context import PolicyContext
 from engine.policy.explain import condition_text, found_text
 from engine.policy.policy import PolicyEffect
-from engine.policy.result import PolicyVerdict
+from engine.policy.result import ConditionResult, PolicyVerdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,12 +47,16 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every test, and what would make the call allowed: all of it is needed, nothing when it was allowed."""
+    """Every test, and what would make the call allowed: all of it is needed, nothing when it was allowed.
+
+    `conditions` are those of every enabled policy, in order of the policies.
+    """
 
     allowed: bool
     message: str
     tests: tuple[Test, ...]
     would_be_allowed: tuple[str, ...]
+    conditions: tuple[ConditionResult, ...] = ()
 
     def __str__(self) -> str:
         lines = [self.message, *(f"  {test.result}: {test.name}: {test.input} of {test.limit}" for test in self.tests)]
@@ -69,7 +73,8 @@ def explain(decision: Decision) -> Explanation:
         *(test for rate in decision.rates for test in _rate_tests(rate)),
     ]
     cures = () if decision.allowed else tuple(_cures(decision))
-    return Explanation(decision.allowed, decision.message, tuple(tests), cures)
+    conditions = () if decision.policy_view is None else decision.policy_view.result.conditions
+    return Explanation(decision.allowed, decision.message, tuple(tests), cures, conditions)
 
 
 def _policy_tests(decision: Decision) -> Iterator[Test]:

@@ -20,7 +20,7 @@ from engine.flows import asking, checking, settling, viewing
 from engine.flows.steps import Ask, AskMany, Await, Flow, NotInTime
 from engine.ledger.database import Database
 from engine.money import Micros
-from engine.opening import FIRST_REBUILD_SECONDS, open_parts
+from engine.opening import FIRST_REBUILD_SECONDS, Opening, open_live_parts, open_parts
 from engine.policy.context import PolicyContext
 from engine.policy.result import PolicyEvaluationResult
 from engine.request import Request, read_requests
@@ -59,11 +59,24 @@ class GovernanceService:
 
         Without URLs in the settings, the ledger is an SQLite file and Redis a private server, both in the state
         directory and ended with this service. A Redis that does not answer yet is no error: calls then go the outage
-        way until it does. Raises `DocumentError`, `DatabaseError`, or `InvalidValue` for a setting.
+        way until it does. A file that newer versions have followed is not published again: the live version governs,
+        and a warning says so. Raises `DocumentError`, `DatabaseError`, or `InvalidValue` for a setting.
         """
+        return cls._open(lambda opened, chosen: open_parts(opened, path, chosen), settings)
+
+    @classmethod
+    def from_live(cls, org_id: str, *, settings: Settings | None = None) -> GovernanceService:
+        """Govern by the live document in the ledger, which `bursar apply` and pages change.
+
+        Raises `DocumentError` when the organization has none yet, else as `from_document`.
+        """
+        return cls._open(lambda opened, chosen: open_live_parts(opened, org_id, chosen), settings)
+
+    @classmethod
+    def _open(cls, opening: Opening, settings: Settings | None) -> GovernanceService:
         settings = settings or read_settings()
         with contextlib.ExitStack() as opened:
-            database, url, live = open_parts(opened, path, settings)
+            database, url, live = opening(opened, settings)
             gate = RedisGate(
                 url,
                 timeout_seconds=settings.redis_timeout_seconds,

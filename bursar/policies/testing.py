@@ -10,12 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bursar.policies.showing import as_json, conditions_table, console, nearest
+from bursar.policies.showing import as_json, conditions_table, console
 from engine.document.live import LiveDocument
 from engine.document.load import read_document
 from engine.document.policy_cases import CaseResult, CasesSpec, run_case, untested
 from engine.document.read_cases import read_cases
 from engine.errors import DocumentError
+from engine.policy.result import ConditionResult
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,21 @@ def _print(out: Console, live: LiveDocument, results: list[CaseResult]) -> None:
     for result in results:
         out.print(Text("✓ passed" if result.passed else "✗ failed", "green" if result.passed else "red"), result.name)
         for problem in result.problems:
-            out.print(Text(f"    {problem}"))
+            out.print(Text(f"    {problem}"), soft_wrap=True)
         if result.problems and result.result is not None:
-            out.print(conditions_table(live.policies, nearest(result.result.conditions, 1)))
+            out.print(conditions_table(live.policies, _concerned(result)))
     failed = sum(not result.passed for result in results)
     out.print(f"{len(results)} test{'s' if len(results) != 1 else ''}, {failed} failed")
     missed = untested(live, results)
     if missed:
-        out.print(Text(f"No test made these policies apply: {', '.join(missed)}", "yellow"))
+        out.print(Text(f"No test made these policies apply: {', '.join(missed)}", "yellow"), soft_wrap=True)
+
+
+def _concerned(result: CaseResult) -> list[ConditionResult]:
+    """The conditions of the policies that applied, and of those that should have."""
+    assert result.result is not None
+    ids = {*result.result.matched_policies, *result.result.shadow_policies, *result.expected_policies}
+    return [condition for condition in result.result.conditions if condition.policy_id in ids]
 
 
 def _report(live: LiveDocument, results: list[CaseResult]) -> dict[str, Any]:

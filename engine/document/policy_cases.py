@@ -77,6 +77,7 @@ class CaseResult:
     context: PolicyContext | None
     at: datetime
     result: PolicyEvaluationResult | None
+    expected_policies: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -92,7 +93,8 @@ def run_case(live: LiveDocument, case: CaseSpec) -> CaseResult:
     except InvalidValue as refused:
         return CaseResult(case.name, (f"the request is refused: {refused}",), None, at, None)
     result = live.policies.evaluate(context, at)
-    return CaseResult(case.name, tuple(_differences(case.expect, result)), context, at, result)
+    expected = (*(case.expect.policies or ()), *(case.expect.shadow or ()))
+    return CaseResult(case.name, tuple(_differences(case.expect, result)), context, at, result, expected)
 
 
 def context_of(live: LiveDocument, request: Mapping[str, Any]) -> PolicyContext:

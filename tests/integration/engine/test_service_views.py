@@ -16,7 +16,7 @@ import pytest
 from engine.admission.keys import idempotency_key
 from engine.decision import ReasonCode
 from engine.errors import InvalidValue, KeyReused
-from engine.policy.conditions import PolicyContext
+from engine.policy.context import PolicyContext
 from engine.policy.policy import PolicyEffect
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
