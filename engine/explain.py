@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from engine.decision import WINDOWS
 from engine.money import format_usd
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _PERIODS = {"month": "monthly", "day": "daily"}
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyView:
+class PolicyView(NamedTuple):
     """The policies, what they looked at and when, and what they said."""
 
     policies: PolicyEngine

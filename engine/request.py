@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,8 +20,7 @@ from engine.pricing.book import COMPLEXITY_MULTIPLIERS
 from engine.pricing.estimator import check_tokens
 
 MOST_TAGS = 100
-LONGEST_PLACE = 64
-"""Characters of a country or an IP address in a request."""
+_PLACE = re.compile(r"[A-Za-z0-9 .:/%_-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,8 @@ def gather_facts(
         output_tokens=output_tokens,
         estimated_cost=None if estimated_cost is None else to_micros(estimated_cost, "estimated_cost"),
         tags=agent_tags(agent) if tags is None else _tags(agent, tags),
-        country=None if country is None else _short_text(country, "country"),
-        ip=None if ip is None else _short_text(ip, "ip"),
+        country=None if country is None else _place(country, "country"),
+        ip=None if ip is None else _place(ip, "ip"),
     )
 
 
@@ -183,9 +183,9 @@ def _tags(agent: AgentSpec, requested: Iterable[str]) -> tuple[str, ...]:
     return tags
 
 
-def _short_text(value: str, field: str) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_PLACE or not value.isascii() or not value.isprintable():
-        raise InvalidValue(field, f"must be a text of at most {LONGEST_PLACE} ASCII characters")
+def _place(value: str, field: str) -> str:
+    if not isinstance(value, str) or _PLACE.fullmatch(value) is None:
+        raise InvalidValue(field, "must be at most 64 letters, digits, spaces or . : / % _ -")
     return value
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyContext:
+class PolicyContext(NamedTuple):
     """The facts of one call. A field left out (`None`) is unknown, not empty.
 
     Nothing is refused here: a malformed fact, such as a country that is no ISO 3166 code, counts as unknown, and

@@ -102,6 +102,7 @@ def test_tags_come_from_the_document_or_from_the_request_and_never_contradict_it
         ("country", {"country": "D" * 65}),
         ("ip", {"ip": "10.0.0.1\n"}),
         ("ip", {"ip": b"10.0.0.1"}),
+        ("ip", {"ip": "\\u0000"}),
         ("ip", {"ip": "１０.0.0.1"}),
     ],
 )
