@@ -10,6 +10,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from bursar import __version__
+from bursar.governing.commands import add_commands
+from bursar.policies.commands import policies_app
 
 app = typer.Typer(
     name="bursar",
@@ -22,7 +24,10 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run the command line. Exit codes: 0 done, 2 bad input or a setting that cannot be used, 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 2 bad input or a setting that cannot be used, 130 interrupted.
+
+    Commands that answer by their exit code say so in their help.
+    """
     from engine.errors import BursarError
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -141,6 +146,10 @@ def replay(
     from bursar.replay import ReplayOptions, run_replay
 
     run_replay(ReplayOptions(trace, document, agent, user, model, speed, state_dir, as_json))
+
+
+add_commands(app)
+app.add_typer(policies_app)
 
 
 if __name__ == "__main__":

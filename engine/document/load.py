@@ -72,7 +72,9 @@ def document_content(document: GovernanceDocument) -> dict[str, Any]:
 
 def content_hash(document: GovernanceDocument) -> str:
     """SHA-256 of the document's meaning, in hexadecimal."""
-    canonical = json.dumps(document.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    # Without what is as usual: a key that a later Bursar adds changes no hash.
+    meaning = document.model_dump(mode="json", exclude_defaults=True)
+    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

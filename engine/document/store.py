@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, insert, select
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, inspect, select
 
 from engine.clock import utc_now
 from engine.document.live import LiveDocument
@@ -14,33 +18,94 @@ from engine.ledger.organizations import ensure_organization
 from engine.ledger.tables import document_versions
 
 
-def publish_document(database: Database, document: GovernanceDocument, *, author: str, reason: str) -> LiveDocument:
-    """Make `document` the live version of its organization; the same content again changes nothing."""
-    digest = content_hash(document)
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """Who made a version, when and why."""
+
+    version: int
+    author: str
+    reason: str
+    created_at: datetime
+    content_hash: str
+
+
+class DocumentMoved(DocumentError):
+    """Another version is live than the one that a change was based on. Nothing was changed."""
+
+    def __init__(self, org_id: str, base: int, live: VersionRecord | None) -> None:
+        self.org_id = org_id
+        self.base = base
+        self.live = live
+        super().__init__(_moved(org_id, base, live))
+
+
+def _moved(org_id: str, base: int, live: VersionRecord | None) -> str:
+    if live is None:
+        return f"organization {org_id!r} has no version {base} of its governance document: it has none yet"
+    if base > live.version:
+        return f"organization {org_id!r} has no version {base} of its governance document: the newest is {live.version}"
+    return f"version {live.version} of the governance document of {org_id!r} is live, not {base}"
+
+
+def publish(
+    database: Database,
+    document: GovernanceDocument,
+    *,
+    base: int | None,
+    author: str,
+    reason: str,
+    source_text: str | None = None,
+) -> LiveDocument:
+    """Make `document` the live version of its organization, if version `base` is live until then.
+
+    A first version has the base 0; `None` is whatever is live. What is live already is not made again, whatever the
+    base: asking twice does no harm. Raises `DocumentMoved` when another version is live.
+    """
     with database.write() as connection:
-        # Locks the organization's row, so that two publishers take turns and get two numbers.
-        ensure_organization(connection, document.organization, lock=True)
-        newest = connection.execute(
-            select(document_versions.c.version, document_versions.c.content_hash)
-            .where(document_versions.c.org_id == document.organization)
-            .order_by(document_versions.c.version.desc())
-            .limit(1)
-        ).one_or_none()
-        if newest is not None and newest.content_hash == digest:
-            return LiveDocument(newest.version, document)
-        version = 1 if newest is None else newest.version + 1
-        connection.execute(
-            insert(document_versions).values(
-                org_id=document.organization,
-                version=version,
-                content_hash=digest,
-                content=document_content(document),
-                author=author,
-                reason=reason,
-                created_at=utc_now(),
-            )
-        )
-    return LiveDocument(version, document)
+        live = _lock(connection, document.organization)
+        if live is not None and live.content_hash == content_hash(document):
+            return LiveDocument(live.version, document)
+        if base is not None and base != (0 if live is None else live.version):
+            raise DocumentMoved(document.organization, base, live)
+        return _add(connection, document, live, author, reason, source_text)
+
+
+def publish_document(database: Database, document: GovernanceDocument, *, author: str, reason: str) -> LiveDocument:
+    """Make `document` live, whatever is live now; the same content again changes nothing."""
+    return publish(database, document, base=None, author=author, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The live version after a file was offered; `outdated_by` is it, when the file was older and is not used."""
+
+    live: LiveDocument
+    outdated_by: VersionRecord | None = None
+
+
+def publish_unless_outdated(
+    database: Database,
+    document: GovernanceDocument,
+    *,
+    based_on: int | None,
+    author: str,
+    reason: str,
+    source_text: str | None = None,
+) -> Adopted:
+    """Make `document` live unless newer versions followed it: it says so itself, or it was live before.
+
+    A service that restarts with the file of last month must not undo what was applied since.
+    """
+    with database.write() as connection:
+        live = _lock(connection, document.organization)
+        digest = content_hash(document)
+        if live is not None and live.content_hash == digest:
+            return Adopted(LiveDocument(live.version, document))
+        if live is not None and (
+            (based_on is not None and based_on < live.version) or _was_live(connection, document.organization, digest)
+        ):
+            return Adopted(live_document(connection, document.organization), live)
+        return Adopted(_add(connection, document, live, author, reason, source_text))
 
 
 def live_version(connection: Connection, org_id: str) -> int | None:
@@ -74,3 +139,76 @@ def document_version(connection: Connection, org_id: str, version: int) -> LiveD
     if content is None:
         raise DocumentError(f"organization {org_id!r} has no version {version} of its governance document")
     return LiveDocument(version, parse_document(content, f"version {version} of {org_id}"))
+
+
+def has_documents(connection: Connection) -> bool:
+    """Whether this database has been made a ledger."""
+    return inspect(connection).has_table(document_versions.name)
+
+
+def version_history(
+    connection: Connection, org_id: str, *, above: int = 0, most: int | None = None
+) -> list[VersionRecord]:
+    """The organization's versions above a number, newest first, at most so many."""
+    rows = connection.execute(
+        _records(org_id)
+        .where(document_versions.c.version > above)
+        .order_by(document_versions.c.version.desc())
+        .limit(most)
+    )
+    return [VersionRecord(*row) for row in rows]
+
+
+def source_text(connection: Connection, org_id: str, version: int) -> str | None:
+    """The file that the version was applied from, `None` when it did not come from one."""
+    text: str | None = connection.execute(
+        select(document_versions.c.source_text).where(
+            document_versions.c.org_id == org_id, document_versions.c.version == version
+        )
+    ).scalar_one_or_none()
+    return text
+
+
+def _lock(connection: Connection, org_id: str) -> VersionRecord | None:
+    """The live version, which stays it until the transaction ends: publishers take turns at the organization's row."""
+    ensure_organization(connection, org_id, lock=True)
+    row = connection.execute(_records(org_id).order_by(document_versions.c.version.desc()).limit(1)).one_or_none()
+    return None if row is None else VersionRecord(*row)
+
+
+def _records(org_id: str) -> Select[Any]:
+    columns = (getattr(document_versions.c, name) for name in VersionRecord.__slots__)
+    return select(*columns).where(document_versions.c.org_id == org_id)
+
+
+def _was_live(connection: Connection, org_id: str, digest: str) -> bool:
+    found = connection.execute(
+        select(document_versions.c.version)
+        .where(document_versions.c.org_id == org_id, document_versions.c.content_hash == digest)
+        .limit(1)
+    ).first()
+    return found is not None
+
+
+def _add(
+    connection: Connection,
+    document: GovernanceDocument,
+    live: VersionRecord | None,
+    author: str,
+    reason: str,
+    text: str | None,
+) -> LiveDocument:
+    version = 1 if live is None else live.version + 1
+    connection.execute(
+        insert(document_versions).values(
+            org_id=document.organization,
+            version=version,
+            content_hash=content_hash(document),
+            content=document_content(document),
+            author=author,
+            reason=reason,
+            created_at=utc_now(),
+            source_text=text,
+        )
+    )
+    return LiveDocument(version, document)

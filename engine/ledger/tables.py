@@ -51,6 +51,7 @@ organizations = Table(
     Column("drained_through", UtcDateTime),
 )
 
+# Immutable: triggers, made by a migration, refuse UPDATE and DELETE.
 document_versions = Table(
     "document_versions",
     metadata,
@@ -61,6 +62,8 @@ document_versions = Table(
     Column("author", String(256), nullable=False),
     Column("reason", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # The file as it was applied, comments and all; NULL when the content did not come from one.
+    Column("source_text", Text),
     PrimaryKeyConstraint("org_id", "version"),
 )
 

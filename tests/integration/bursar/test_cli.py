@@ -24,7 +24,7 @@ def refused(result: Any, *words: str) -> None:
         assert word in result.stderr
 
 
-@pytest.mark.parametrize("command", ["", "demo", "worker", "migrate", "replay"])
+@pytest.mark.parametrize("command", ["", "demo", "worker", "migrate", "replay", "policies"])
 def test_help_is_there_for_every_command(bursar: Any, command: str) -> None:
     result = bursar.run(*filter(None, [command]), "--help")
     assert result.returncode == 0
@@ -53,10 +53,10 @@ def test_the_version_is_said(bursar: Any) -> None:
         ({"trace": "."}, [".: is not a file"]),
         ({"trace": "bursar.yaml"}, ["bursar.yaml: is not a known trace"]),
         ({"--document": "none.yaml"}, ["none.yaml: cannot be read"]),
-        ({"--document": "unknown-key.yaml"}, ["unknown-key.yaml: budget: is not a known key"]),
+        ({"--document": "unknown-key.yaml"}, ["unknown-key.yaml, line 2: budget: is not a known key"]),
         ({"--document": "broken.yaml"}, ["broken.yaml, line 2: is not readable YAML"]),
         ({"--document": "empty.yaml"}, ["empty.yaml: is not a governance document"]),
-        ({"--document": "binary.yaml"}, ["binary.yaml: is not readable YAML"]),
+        ({"--document": "binary.yaml"}, ["binary.yaml, line 1: is not readable YAML"]),
         ({"BURSAR_DATABASE_URL": "mysql://x/y"}, ["BURSAR_DATABASE_URL names the database 'mysql'"]),
         ({"BURSAR_DATABASE_URL": "postgresql://a:secret@127.0.0.1:1/x"}, ["cannot be used: connection failed"]),
         ({"BURSAR_REDIS_URL": "nonsense"}, ["BURSAR_REDIS_URL: is not the URL of a server"]),

@@ -16,6 +16,7 @@ from engine.ledger.database import Database
 from engine.ledger.tables import decisions, heartbeats, organizations
 from engine.service import GovernanceService
 from engine.settings import Settings
+from tests.support.broken_documents import change_versions
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
@@ -111,17 +112,13 @@ def test_two_workers_share_the_work_and_one_takes_over_when_the_other_is_killed(
 def test_one_organization_that_cannot_be_read_does_not_stop_the_others(
     bursar: Any, sqlite_url: str, valkey_url: str
 ) -> None:
-    from engine.ledger.tables import document_versions
-
     settings = settings_of(bursar.folder, database_url=sqlite_url, redis_url=valkey_url)
     (bursar.folder / "first.yaml").write_text("organization: aaa\n")
     GovernanceService.from_document(bursar.folder / "first.yaml", settings=settings).close()
     with GovernanceService.from_document(bursar.folder / "bursar.yaml", settings=settings) as service:
         with service.database.write() as connection:
             broken = {"organization": "aaa", "from": "the future"}
-            connection.execute(
-                document_versions.update().where(document_versions.c.org_id == "aaa").values(content=broken)
-            )
+            change_versions(connection, "aaa", content=broken)
             connection.execute(organizations.update().where(organizations.c.org_id == "aaa").values(cursor="5-0"))
         service.check("copilot")
         worker = bursar.start("worker", BURSAR_DATABASE_URL=sqlite_url, BURSAR_REDIS_URL=valkey_url)

@@ -17,9 +17,10 @@ from engine.clock import utc_now
 from engine.drain import LedgerDrain
 from engine.ids import new_decision_id
 from engine.ledger.organizations import request_rebuild
-from engine.ledger.tables import document_versions, events, organizations
+from engine.ledger.tables import events, organizations
 from engine.ledger.writer import CursorMoved
 from tests.integration.engine.child import live_a_little
+from tests.support.broken_documents import change_versions
 
 BUDGETS = [
     {"id": "org", "per": "org", "monthly_budget_usd": 1000},
@@ -191,7 +192,7 @@ def test_a_decision_by_a_document_that_the_ledger_has_lost_is_kept_without_its_r
     decision = service.check("hook", estimated_cost=4)
     service.settle(decision, actual_cost=3)
     with acme.open_database().write() as connection:
-        connection.execute(update(document_versions).values(version=7))
+        change_versions(connection, version=7)
     acme.store()
     (row,) = acme.rows()
     assert (row.decision_id, row.outcome, row.state, row.spent_micros) == (decision.id, "allowed", "settled", 3_000_000)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import event, insert, update
+from sqlalchemy import event, insert
 
-from engine.ledger.tables import decisions, document_versions, usage
+from engine.ledger.tables import decisions, usage
 from engine.periods import period_of
 from jobs.evaluation import EvaluationFailed, evaluate_all
+from tests.support.broken_documents import change_versions
 
 if TYPE_CHECKING:
     from tests.integration.jobs.conftest import Office
@@ -198,9 +199,7 @@ def test_one_broken_document_keeps_no_other_organization_back(office: Office) ->
     office.org_id = "broken"
     office.publish(HUNDRED)
     with office.database.write() as connection:
-        connection.execute(
-            update(document_versions).where(document_versions.c.org_id == "broken").values(content={"nonsense": 1})
-        )
+        change_versions(connection, "broken", content={"nonsense": 1})
     with pytest.raises(EvaluationFailed, match=r"1 of 2 organizations not evaluated; broken: DocumentError"):
         evaluate_all(office.database, dashboard_url="http://bursar.test", now=office.now)
     assert [row.org_id for row in office.alerts()] == ["acme"]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from pydantic import SecretStr
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from engine.alerting.heartbeats import record_failure, record_success
-from engine.ledger.tables import document_versions, heartbeats
+from engine.ledger.tables import heartbeats
 from engine.settings import Settings
 from jobs.schedule import build_scheduler
+from tests.support.broken_documents import change_versions
 from tests.support.fake_slack import FakeSlack
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def test_every_process_may_have_a_scheduler(office: Office, fake_slack: FakeSlac
 def test_a_job_that_fails_shows_in_the_heartbeats_and_runs_again(office: Office) -> None:
     office.publish(HUNDRED)
     with office.database.write() as connection:
-        connection.execute(update(document_versions).values(content={"nonsense": 1}))
+        change_versions(connection, content={"nonsense": 1})
     with running(office, Settings()):
         wait_until(lambda: "evaluate" in beats(office))
         failed = beats(office)["evaluate"]

@@ -1,0 +1,60 @@
+"""Put a new document version in force where calls are decided: in Redis, whose installed version makes services reload.
+
+Services compare their version with Redis' at every call, so a version that is installed there is in force everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from engine.admission.embedded import server_socket
+from engine.admission.gate import RedisGate
+from engine.drain import LedgerDrain
+from engine.errors import BursarError, GateUnavailable
+from engine.ledger.database import Database
+from engine.settings import Settings
+
+ANSWER_SECONDS = 5.0
+"""How long Redis may take for one answer."""
+PATIENCE_SECONDS = 30.0
+"""How long to wait for the ledger writer that has to install the version."""
+POLL_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def running_gate(settings: Settings) -> Iterator[RedisGate | None]:
+    """A gate on the Redis that services use, `None` when no private server runs. None is started for this.
+
+    Raises `InvalidValue` for a URL that cannot be one.
+    """
+    url = settings.redis_url
+    if url is None:
+        socket = server_socket(settings.state_dir)
+        if not socket.exists():
+            yield None
+            return
+        url = f"unix://{quote(str(socket))}"
+    with contextlib.closing(RedisGate(url, timeout_seconds=ANSWER_SECONDS, max_connections=2)) as gate:
+        yield gate
+
+
+def put_in_force(database: Database, gate: RedisGate | None, org_id: str, version: int, settings: Settings) -> str:
+    """Install the live version in Redis, or have its ledger writer do it. Returns a sentence on what came of it."""
+    if gate is None:
+        return f"No private server runs in {settings.state_dir}: services read version {version} when they start."
+    drain = LedgerDrain(database, gate, org_id, lease_seconds=settings.lease_seconds)
+    later = f"services take version {version} up within {settings.cache_ttl_seconds} s"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while not drain.rebuild_if_free():
+            if time.monotonic() > deadline:
+                return f"The ledger writer has not put it in force after {PATIENCE_SECONDS:.0f} s: {later}."
+            time.sleep(POLL_SECONDS)
+    except GateUnavailable:
+        return f"Redis does not answer: {later}."
+    except BursarError as problem:
+        return f"It could not be put in force at once ({problem}): {later}."
+    return f"Version {version} is in force everywhere now."

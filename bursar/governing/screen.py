@@ -1,0 +1,63 @@
+"""What these commands write: plain lines, with colour only on a terminal (and never with NO_COLOR)."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from engine.document.diff import Change
+from engine.document.plan import PlannedChange
+from engine.document.store import VersionRecord
+
+_MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+
+def say(line: str, style: str = "", *, to_stderr: bool = False) -> None:
+    """Write one line as it is, however long."""
+    console = Console(stderr=to_stderr, highlight=False)
+    # Rich would still write bold.
+    console.print(Text(shown(line), "" if console.no_color else style), soft_wrap=True)
+
+
+def say_changes(changes: Iterable[Change | PlannedChange], *, to_stderr: bool = False) -> None:
+    """Write what changes, one line each."""
+    for each in changes:
+        kind = each.change.kind if isinstance(each, PlannedChange) else each.kind
+        mark, style = _MARKS[kind]
+        say(f"  {mark} {each}", style, to_stderr=to_stderr)
+
+
+def is_interactive() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def confirmed(question: str) -> bool:
+    """Ask; everything but a yes is a no."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def shown(text: str) -> str:
+    """Text that may come from anybody, without what would move the cursor or hide other words."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in _UNSEEN else each for each in text)
+
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def when(instant: datetime) -> str:
+    """`2026-11-23 14:05 UTC`."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def version_line(record: VersionRecord) -> str:
+    """Who made a version, when and why."""
+    return f"{record.version:>4}  {when(record.created_at)}  {record.author}  {record.reason}".rstrip()
