@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import InvalidValue
+
+
+class ConnectionLimits(Protocol):
+    """How many connections to Redis a process may have, and how long it waits for an answer, in seconds."""
+
+    @property
+    def redis_max_connections(self) -> int | None:
+        """`None` for what is usual."""
+        ...
+
+    @property
+    def redis_timeout_seconds(self) -> float | None:
+        """`None` for what is usual."""
+        ...
 
 
 class Settings(BaseSettings):
@@ -48,6 +63,14 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """The URL of the ledger database."""
         return self.database_url or f"sqlite:///{(self.state_dir / 'ledger.db').resolve()}"
+
+    def connecting_by(self, limits: ConnectionLimits) -> Settings:
+        """These settings, reaching Redis as a `RateLimitConfig` says; `None` changes nothing."""
+        named = {
+            "redis_max_connections": limits.redis_max_connections,
+            "redis_timeout_seconds": limits.redis_timeout_seconds,
+        }
+        return self.model_copy(update={name: value for name, value in named.items() if value is not None})
 
 
 def read_settings() -> Settings:

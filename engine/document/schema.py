@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +26,7 @@ from engine.document.presets import (
     PolicyPreset,
     RatePreset,
 )
+from engine.errors import InvalidValue
 from engine.ids import ID_PATTERN, MODEL_PATTERN
 from engine.money import LARGEST_AMOUNT_USD
 from engine.policy.applies import Condition
@@ -40,7 +40,7 @@ from engine.policy.conditions import (
     UserCondition,
 )
 from engine.policy.location import LocationCondition
-from engine.policy.time_window import TimeWindowCondition
+from engine.policy.time_window import TimeWindowCondition, zone
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Scope = Literal["org", "team", "user", "agent", "provider"]
@@ -136,7 +136,7 @@ class BudgetSpec(ExternalAgentBudget):
         return _with_preset(values, BUDGET_PRESETS)
 
 
-class RateLimitConfig(Part):
+class RateLimits(Part):
     """Requests per rolling minute, hour and day (guide, Rate Limits by Use Case). `None` is unlimited.
 
     Bursts raise the minute's limit to floor(limit x `burst_multiplier`), with `burst_scope: all` every window's.
@@ -165,7 +165,17 @@ class RateLimitConfig(Part):
         return int(limit * self.burst_multiplier) if bursts and limit is not None else limit
 
 
-class RateLimitSpec(RateLimitConfig):
+class RateLimitConfig(RateLimits):
+    """Rate limits, and how a process reaches Redis to keep them (guide, Connection Pooling).
+
+    What concerns Redis is a process's own and not in the document: `Settings.connecting_by` takes it over.
+    """
+
+    redis_max_connections: Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = None
+    redis_timeout_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
+
+
+class RateLimitSpec(RateLimits):
     """A limit on requests, one for each `per` value; `preset` fills in what is left out.
 
     `on_outage` says what happens while Redis is away: `local` (each process limits its own calls), `open` or `closed`.
@@ -356,9 +366,9 @@ class GovernanceDocument(Part):
     @classmethod
     def _zone_exists(cls, name: str) -> str:
         try:
-            ZoneInfo(name)
-        except (OSError, ValueError, KeyError):
-            raise ValueError(f"no such time zone {name!r}; use an IANA name such as America/New_York") from None
+            zone(name)
+        except InvalidValue as refused:
+            raise ValueError(refused.problem) from None
         return name
 
     @model_validator(mode="after")

@@ -82,7 +82,9 @@ class PolicyEngine:
     def _answer(self, applying: int, unknown: int) -> _Answer:
         enforced = self._combined(applying & ~self._shadow, unknown & ~self._shadow)
         verdict, reason = self._verdict(enforced)
-        in_shadow = (applying | unknown & self._denies) & self._shadow
+        # Under first_applicable an unknown ALLOW takes part as well.
+        takes_part = self._denies if self.strategy is not ConflictResolutionStrategy.FIRST_APPLICABLE else unknown
+        in_shadow = (applying | unknown & takes_part) & self._shadow
         as_if = self._combined(applying, unknown) if self._shadow else enforced
         return (
             _effect(enforced),
@@ -122,4 +124,7 @@ def _aware(at: datetime | None) -> datetime:
         return datetime.now(UTC)
     if not isinstance(at, datetime) or at.utcoffset() is None:
         raise InvalidValue("at", f"must be an instant with a time zone, got {at!r}")
-    return at if at.tzinfo is UTC else at.astimezone(UTC)
+    try:
+        return at if at.tzinfo is UTC else at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidValue("at", f"is outside the years 1 to 9999 in UTC, got {at!r}") from None

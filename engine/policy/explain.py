@@ -27,7 +27,7 @@ def condition_results(
             yield ConditionResult(
                 policy.policy_id,
                 condition_text(condition),
-                found_text(condition, context, at),
+                _found(condition, context, at),
                 _result(condition, context, at),
             )
 
@@ -62,6 +62,14 @@ def found_text(condition: Condition, context: PolicyContext, at: datetime) -> st
             return f"time {at.astimezone(zone(name)):%a %Y-%m-%d %H:%M:%S} {name}"
         case _:
             return ""
+
+
+def _found(condition: Condition, context: PolicyContext, at: datetime) -> str:
+    try:
+        return found_text(condition, context, at)
+    except OverflowError:
+        # The last hours of the calendar, in a zone that is ahead.
+        return f"time {at.isoformat()}"
 
 
 def _fact(word: str, value: object, known: object) -> str:

@@ -134,8 +134,10 @@ def _network(text: object, field: str) -> Network:
     if "%" in text:
         raise InvalidValue(field, f"{text!r} has a zone id, which means something on one machine only; leave it out")
     address, slash, length = text.partition("/")
-    if slash and not (length.isascii() and length.isdecimal()):
-        raise InvalidValue(field, f"{text!r} needs the number of leading bits after the slash, such as /24")
+    if slash and (not (length.isascii() and length.isdecimal()) or length != str(int(length[:4]))):
+        raise InvalidValue(
+            field, f"{text!r} needs the number of leading bits after the slash, without leading zeros, such as /24"
+        )
     try:
         network = ipaddress.ip_network(text)
     except ValueError:

@@ -51,7 +51,8 @@ class ExternalAgentPolicy:
         except TypeError:
             raise InvalidValue("conditions", "must be a list of conditions") from None
         for condition in self.conditions:
-            if not callable(getattr(condition, "applies", None)):
+            # A class has the method too, but nothing to call it on.
+            if isinstance(condition, type) or not callable(getattr(condition, "applies", None)):
                 raise InvalidValue("conditions", f"must be a list of conditions, got {condition!r}")
 
     def applies(self, context: PolicyContext, at: datetime) -> Applies:

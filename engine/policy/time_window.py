@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,13 +109,16 @@ class TimeWindowCondition:
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """A time zone of the IANA database. Raises `InvalidValue` when there is none of this name."""
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InvalidValue(
-            "timezone", f"no such time zone {name!r}; use an IANA name such as America/New_York"
-        ) from None
+    """A time zone of the IANA database, under its exact name. Raises `InvalidValue` when there is none."""
+    if name not in _zone_names():
+        raise InvalidValue("timezone", f"no such time zone {name!r}; use an IANA name such as America/New_York")
+    return ZoneInfo(name)
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    # Not what this machine has: `localtime` is another zone on every one.
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
 def week_second(at: datetime, timezone: str) -> int:
@@ -142,12 +146,12 @@ def read_business_hours(values: Mapping[str, Any]) -> BusinessHours:
     if start == DAY_SECONDS:
         raise InvalidValue("business_hours.start_time", "24:00 can only be an end; a day starts at 00:00")
     name = values["timezone"]
+    if not isinstance(name, str):
+        raise InvalidValue("business_hours.timezone", f"must be an IANA name such as America/New_York, got {name!r}")
     try:
         zone(name)
-    except (InvalidValue, TypeError):
-        raise InvalidValue(
-            "business_hours.timezone", f"no such time zone {name!r}; use an IANA name such as America/New_York"
-        ) from None
+    except InvalidValue as refused:
+        raise InvalidValue("business_hours.timezone", refused.problem) from None
     return BusinessHours(_days(values["days"]), start, end, name)
 
 
