@@ -34,8 +34,12 @@ def condition_results(
 
 def condition_text(condition: object) -> str:
     """A condition in words, such as environment=production."""
-    own = type(condition).__str__ is not object.__str__
-    return str(condition) if own else type(condition).__name__
+    if type(condition).__str__ is object.__str__:
+        return type(condition).__name__
+    try:
+        return str(condition)
+    except Exception:  # noqa: BLE001 - a condition of somebody else's
+        return type(condition).__name__
 
 
 def found_text(condition: Condition, context: PolicyContext, at: datetime) -> str:

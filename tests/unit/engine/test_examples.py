@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.document.examples import EXAMPLES, example
+from engine.document.lint import lint_document
 from engine.document.live import LiveDocument
 from engine.document.load import parse_text
 from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS
@@ -124,3 +125,9 @@ def test_the_comments_of_the_organization_are_true(
 ) -> None:
     asked = context(name, organization.agents[name], action, country)
     assert LiveDocument(1, organization).policies.evaluate(asked, at).effect == effect
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nothing_is_to_be_said_against_an_example(name: str) -> None:
+    document = parse_text(example(name), f"{name}.yaml").document
+    assert lint_document(document, datetime(2026, 11, 25, tzinfo=UTC)) == []
