@@ -20,7 +20,7 @@ from engine.policy.result import PolicyVerdict
 from engine.pricing.basis import Estimate, Pricing
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
 from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
-from engine.request import CallFacts, gather_facts
+from engine.request import CallFacts, CallSize, read_size
 
 LONGEST_OUTAGE = 200
 """Characters kept of why the gate did not decide."""
@@ -48,17 +48,17 @@ class PreparedCheck(NamedTuple):
 def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> PreparedCheck:
     """Gather facts, evaluate policies, price the call, and pick its counters and rate scopes as of `at_ms`.
 
-    `request` holds the arguments of `engine.request.gather_facts`. Raises `InvalidValue` for a bad request.
+    `request` holds the arguments of `check`. Raises `InvalidValue` for a bad request.
     """
     started = time.perf_counter_ns()
-    facts = gather_facts(live.document, **request)
-    context = facts.policy_context()
+    facts, context, timeless, pricing = live.callers.of(request)
+    size = read_size(request)
     at = from_ms(at_ms)
-    policy = live.policies.evaluate(context, at)
+    policy = live.policies.evaluate(context, at, timeless)
     denied = _POLICY_REASONS.get(policy.verdict)
     denial = policy.reason
     try:
-        estimate = _estimate(facts)
+        estimate = _estimate(facts, size)
     except UnknownPrice as unknown:
         estimate = _priced(0, 0, facts.complexity, Decimal(0))
         if denied is None:
@@ -73,8 +73,8 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         environment=facts.environment or "",
         complexity=facts.complexity,
         action=facts.action,
-        input_tokens=facts.input_tokens,
-        output_tokens=facts.output_tokens,
+        input_tokens=size.input_tokens,
+        output_tokens=size.output_tokens,
         estimate_micros=estimate.estimate_micros,
         reserve_micros=estimate.reserve_micros,
         document_version=live.version,
@@ -91,7 +91,6 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         shadow_policies=policy.shadow_policies,
         shadow_effect=policy.shadow_effect.value if policy.shadow_effect else "",
     )
-    pricing = Pricing(facts.provider, facts.model, facts.complexity)
     return PreparedCheck(
         facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at, policy)
     )
@@ -153,12 +152,12 @@ def unavailable_message(problem: str) -> str:
     return f"Rate limiter unavailable: {problem}"
 
 
-def _estimate(facts: CallFacts) -> Estimate:
-    if facts.estimated_cost is not None:
+def _estimate(facts: CallFacts, size: CallSize) -> Estimate:
+    if size.estimated_cost is not None:
         # An explicit estimate is held as given: no buffer on top.
-        return _priced(facts.estimated_cost, facts.estimated_cost, facts.complexity, Decimal(0))
+        return _priced(size.estimated_cost, size.estimated_cost, facts.complexity, Decimal(0))
     return _ESTIMATOR.estimate_cost_detailed(
-        facts.provider, facts.agent_id, facts.complexity, facts.input_tokens, facts.output_tokens, facts.model
+        facts.provider, facts.agent_id, facts.complexity, size.input_tokens, size.output_tokens, facts.model
     )
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from engine.document.schema import AgentSpec, GovernanceDocument
@@ -25,7 +24,7 @@ _PLACE = re.compile(r"[A-Za-z0-9 .:/%_-]{0,64}")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call as its caller describes it: the arguments of `gather_facts`, and the caller's own name for the call."""
+    """One call as its caller describes it: the arguments of `check`, and the caller's own name for the call."""
 
     facts: Mapping[str, Any]
     idempotency_key: str | None = None
@@ -52,7 +51,7 @@ def read_requests(requests: Iterable[Mapping[str, Any]]) -> list[Request]:
             raise InvalidValue("requests", f"must be mappings of the arguments of check, got {type(request).__name__}")
         facts = dict(request)
         key = facts.pop("idempotency_key", None)
-        unknown = sorted(set(facts) - FACT_NAMES)
+        unknown = sorted(set(facts) - REQUEST_NAMES)
         if unknown:
             raise InvalidValue(str(unknown[0]), "is not an argument of check")
         if "agent_id" not in facts:
@@ -61,8 +60,16 @@ def read_requests(requests: Iterable[Mapping[str, Any]]) -> list[Request]:
     return read
 
 
+class CallSize(NamedTuple):
+    """How large a call will be, as far as its caller knows: tokens, or what it will cost in micro-dollars."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    estimated_cost: Micros | None
+
+
 class CallFacts(NamedTuple):
-    """Everything known about a call, from the request and from the agent's registration."""
+    """Who calls what, in which way and from where, from the request and from the agent's registration."""
 
     org_id: str
     agent_id: str
@@ -73,9 +80,6 @@ class CallFacts(NamedTuple):
     environment: str | None
     complexity: str
     action: str
-    input_tokens: int | None
-    output_tokens: int | None
-    estimated_cost: Micros | None
     tags: tuple[str, ...] | None = None
     country: str | None = None
     ip: str | None = None
@@ -127,14 +131,11 @@ def gather_facts(
     tags: Iterable[str] | None = None,
     complexity: str = "standard",
     model: str | None = None,
-    input_tokens: int | None = None,
-    output_tokens: int | None = None,
-    estimated_cost: Decimal | str | int | None = None,
 ) -> CallFacts:
     """Join a request with what the document says of its agent.
 
     Raises `InvalidValue` (a `ValueError`) naming the field: for an agent the document does not have, a fact that
-    contradicts the document, an unknown complexity, bad ids, tokens or amounts. A country or address that is none is
+    contradicts the document, an unknown complexity, bad ids. A country or address that is none is
     no error: it comes from look-ups, and policies take it for unknown.
     """
     check_organization(document.organization, org_id)
@@ -143,8 +144,6 @@ def gather_facts(
         raise InvalidValue("agent_id", f"{agent_id!r} is not registered; {_registered(document)}")
     if not isinstance(complexity, str) or complexity not in COMPLEXITY_MULTIPLIERS:
         raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITY_MULTIPLIERS)}, got {complexity!r}")
-    check_tokens(input_tokens, "input_tokens")
-    check_tokens(output_tokens, "output_tokens")
     return CallFacts(
         org_id=document.organization,
         agent_id=agent_id,
@@ -155,13 +154,18 @@ def gather_facts(
         environment=_fact(agent, "environment", environment, "environment"),
         complexity=complexity,
         action=check_id(action, "action"),
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        estimated_cost=None if estimated_cost is None else to_micros(estimated_cost, "estimated_cost"),
         tags=agent_tags(agent) if tags is None else _tags(agent, tags),
         country=None if country is None else _place(country, "country"),
         ip=None if ip is None else _place(ip, "ip"),
     )
+
+
+def read_size(request: Mapping[str, Any]) -> CallSize:
+    """How large a request says it will be. Raises `InvalidValue` naming the field for bad tokens or amounts."""
+    tokens_in, tokens_out, cost = map(request.get, CallSize._fields)
+    check_tokens(tokens_in, "input_tokens")
+    check_tokens(tokens_out, "output_tokens")
+    return CallSize(tokens_in, tokens_out, None if cost is None else to_micros(cost, "estimated_cost"))
 
 
 def agent_tags(agent: AgentSpec) -> tuple[str, ...] | None:
@@ -207,5 +211,7 @@ def _registered(document: GovernanceDocument) -> str:
     return f"the agents of {document.organization!r} are {shown}"
 
 
-FACT_NAMES = frozenset(inspect.signature(gather_facts).parameters) - {"document"}
+FACT_NAMES = tuple(name for name in inspect.signature(gather_facts).parameters if name != "document")
+"""The arguments of `check` that say who calls what, in which way and from where."""
+REQUEST_NAMES = frozenset({*FACT_NAMES, *CallSize._fields})
 """The arguments of `check` that describe the call."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engine.admission.plan import Planner
+from engine.callers import Callers
 from engine.document.schema import GovernanceDocument
 from engine.policy.combining import ConflictResolutionStrategy
 from engine.policy.engine import PolicyEngine
@@ -23,6 +24,11 @@ class LiveDocument:
     def planner(self) -> Planner:
         """Finds the counters and rate scopes of a call."""
         return Planner(self.document)
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Who makes a request."""
+        return Callers(self.document, self.policies)
 
     @cached_property
     def policies(self) -> PolicyEngine:

@@ -13,7 +13,6 @@ from engine.admission.plan import PlannedCounter, plan_counters
 from engine.admission.record import HoldRecord
 from engine.document.schema import GovernanceDocument
 from engine.ledger.tables import budget_usage, decisions
-from engine.money import Micros
 from engine.periods import PERIOD_KINDS, Period, period_of
 from engine.pricing.basis import Pricing
 from engine.request import CallFacts
@@ -160,9 +159,6 @@ def facts_of(row: Any, org_id: str | None = None) -> CallFacts:
         environment=None,
         complexity="standard",
         action="invoke",
-        input_tokens=None,
-        output_tokens=None,
-        estimated_cost=Micros(0),
     )
 
 

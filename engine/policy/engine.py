@@ -10,7 +10,7 @@ from engine.errors import InvalidValue
 from engine.policy.combining import Combined, ConflictResolutionStrategy, combine
 from engine.policy.context import PolicyContext
 from engine.policy.explain import condition_results
-from engine.policy.index import PolicyIndex
+from engine.policy.index import Masks, PolicyIndex
 from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
 from engine.policy.result import ConditionResult, PolicyEvaluationResult, PolicyVerdict
 
@@ -53,30 +53,39 @@ class PolicyEngine:
         self._index = PolicyIndex(self.ordered)
         self._denies = sum(1 << n for n, policy in enumerate(self.ordered) if policy.effect is PolicyEffect.DENY)
         self._shadow = sum(1 << n for n, policy in enumerate(self.ordered) if policy.shadow)
-        self._answers: dict[tuple[int, int], _Answer] = {}
+        self._answers: dict[Masks, _Answer] = {}
 
-    def evaluate(self, context: PolicyContext, at: datetime | None = None) -> PolicyEvaluationResult:
-        """Decide one call at an instant, now if none is given.
+    def evaluate(
+        self, context: PolicyContext, at: datetime | None = None, timeless: Masks | None = None
+    ) -> PolicyEvaluationResult:
+        """Decide one call at an instant, now if none is given. `timeless`, when given, is this call's: it spares work.
 
         An error inside a policy is a DENY. Raises `InvalidValue` only for an `at` without a time zone.
         """
         at = _aware(at)
         try:
-            possible, unknown = self._index.applying(context, at)
+            masks = self._index.applying(context, at, timeless)
         except Exception:  # noqa: BLE001 - whatever broke, the answer is no
             answer = _FAILED
         else:
-            answer = self._answers.get((possible, unknown)) or self._remember(possible, unknown)
+            answer = self._answers.get(masks) or self._remember(masks)
         return PolicyEvaluationResult(*answer, partial(self.conditions, context, at))
+
+    def timeless(self, context: PolicyContext) -> Masks | None:
+        """What can be said of a call whenever it is made, for `evaluate`; `None` when that fails."""
+        try:
+            return self._index.timeless(context)
+        except Exception:  # noqa: BLE001 - evaluating will fail as well, and deny
+            return None
 
     def conditions(self, context: PolicyContext, at: datetime | None = None) -> tuple[ConditionResult, ...]:
         """Every condition of every enabled policy, and whether it applies to this call."""
         return tuple(condition_results(self.ordered, context, _aware(at)))
 
-    def _remember(self, possible: int, unknown: int) -> _Answer:
+    def _remember(self, masks: Masks) -> _Answer:
         if len(self._answers) >= MOST_ANSWERS:
             self._answers = {}
-        answer = self._answers[possible, unknown] = self._answer(possible & ~unknown, unknown)
+        answer = self._answers[masks] = self._answer(masks.possible & ~masks.unknown, masks.unknown)
         return answer
 
     def _answer(self, applying: int, unknown: int) -> _Answer:

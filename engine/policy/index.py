@@ -67,11 +67,8 @@ class PolicyIndex:
         ours = (*_NAMES, TagCondition, LocationCondition, TimeWindowCondition)
         self._others = [(bit, condition) for bit, condition in conditions if type(condition) not in ours]
 
-    def applying(self, context: PolicyContext, at: datetime) -> Masks:
-        """The policies that may apply to this call, and those of them of which it is unknown. `at` is in UTC.
-
-        Raises whatever a condition that is not ours raises.
-        """
+    def timeless(self, context: PolicyContext) -> Masks:
+        """The policies that may apply to this call at some time, as far as only facts are looked at."""
         possible, unknown = self._all, 0
         for names in self._names:
             named = names.masks(context)
@@ -81,14 +78,22 @@ class PolicyIndex:
             tagged = self._tags.masks(context)
             possible &= tagged.possible
             unknown |= tagged.unknown
-        for times in self._times:
-            if possible & times.asking:
-                possible &= ~times.asking | times.inside(at, possible)
         for places in self._places:
             if possible & places.asking:
                 placed = places.masks(context, possible)
                 possible &= placed.possible
                 unknown |= placed.unknown
+        return Masks(possible, unknown)
+
+    def applying(self, context: PolicyContext, at: datetime, timeless: Masks | None = None) -> Masks:
+        """The policies that may apply to this call, and those of them of which it is unknown. `at` is in UTC.
+
+        `timeless`, when given, is this call's. Raises whatever a condition that is not ours raises.
+        """
+        possible, unknown = timeless or self.timeless(context)
+        for times in self._times:
+            if possible & times.asking:
+                possible &= ~times.asking | times.inside(at, possible)
         for bit, condition in self._others:
             if possible & bit:
                 answer = asked(condition, context, at)
