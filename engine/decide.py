@@ -22,6 +22,8 @@ from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
 from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
 from engine.request import CallFacts, CallSize, read_size
 
+CLOCK_MARGIN_MS = 10
+"""Redis' clock as far as known may be so far ahead of Redis without a question being put anew."""
 LONGEST_OUTAGE = 200
 """Characters kept of why the gate did not decide."""
 
@@ -37,6 +39,7 @@ class PreparedCheck(NamedTuple):
     """A check ready for the gate. `denied` is the reason when policies or prices already say no."""
 
     org_id: str
+    at_ms: int
     denied: ReasonCode | None
     estimate: Estimate
     pricing: Pricing
@@ -92,7 +95,7 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         shadow_effect=policy.shadow_effect.value if policy.shadow_effect else "",
     )
     return PreparedCheck(
-        facts.org_id, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at, policy)
+        facts.org_id, at_ms, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at, policy)
     )
 
 
@@ -111,6 +114,7 @@ def question_for(
         body=record.to_json(),
         pricing=prepared.pricing.to_text(),
         idempotency=idempotency,
+        not_before_ms=prepared.at_ms - CLOCK_MARGIN_MS,
     )
 
 

@@ -48,7 +48,11 @@ class Question(Protocol):
 
 @dataclass(slots=True)
 class Check:
-    """May this call happen? `denied` is the reason code of a denial decided before, or empty."""
+    """May this call happen? `denied` is the reason code of a denial decided before, or empty.
+
+    `not_before_ms` is the instant for which policies and plan were made, by a clock that may have jumped: should Redis'
+    be earlier, the question is to be put anew.
+    """
 
     script: ClassVar[str] = "check"
     expires: ClassVar[bool] = True
@@ -62,6 +66,7 @@ class Check:
     body: str
     pricing: str
     idempotency: Idempotency | None = None
+    not_before_ms: int = 0
 
     @property
     def keys(self) -> Sequence[str]:
@@ -81,6 +86,7 @@ class Check:
             self.pricing,
             self.idempotency.request_hash if self.idempotency else "",
             self.plan.numbers,
+            self.not_before_ms,
             *self.plan.counter_names,
         )
 

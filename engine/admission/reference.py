@@ -102,6 +102,8 @@ def _answer(org: Organization, question: Question, now: int) -> Answer:
 
 def _check(org: Organization, check: Check, now: int) -> Answer:
     plan, idempotency = check.plan, check.idempotency
+    if now < check.not_before_ms:
+        return ["WRONG_PERIOD"]
     # A newer document may count other things: its counters are worked out from the ledger first.
     if org.is_cold or org.counters.document_version < check.document_version:
         return ["COLD"]

@@ -7,7 +7,8 @@
 --       10 the plan's numbers, packed as big-endian doubles: number of counters, number of rate scopes; for each
 --          counter its period (1 month, 2 day), start, end (ms), limit, execution limit; for each rate scope limits of
 --          minute, hour, day. A limit of -1 is none.
---       11.. for each counter its name
+--       11 not-before (ms): the call was prepared for no earlier instant
+--       12.. for each counter its name
 -- Answers {'COLD'|'LATE'|'STALE'|'WRONG_PERIOD', now} having written nothing,
 --         {'ALLOWED'|'DENIED', now, answer}; answer is '<reason> <index of what denied, from 1, 0 = policy>
 --          <retry after (ms)> <expires (ms)>|<spent:held:executions> per counter|<minute:hour:day> per scope',
@@ -17,12 +18,15 @@
 -- LATE also answers a decision id that is decided already: its caller has given up and gone another way.
 
 local COUNTER_NUMBERS = 5
-local FIRST_NAME = 11
+local FIRST_NAME = 12
 local PERIODS = { 'monthly', 'daily' }
 
 local now = now_ms()
 if is_late(now, tonumber(ARGV[1])) then
   return { 'LATE', now }
+end
+if now < tonumber(ARGV[11]) then
+  return { 'WRONG_PERIOD', now }
 end
 
 local id, reserve, hash, packed_plan = ARGV[3], tonumber(ARGV[4]), ARGV[9], ARGV[10]

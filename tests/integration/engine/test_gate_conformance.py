@@ -168,6 +168,7 @@ GAPS = (
 ODDITIES: list[dict[str, Any]] = [
     {"denied": "policy_deny"},
     *({"versions": versions} for versions in (-1, 1)),
+    *({"early": early} for early in (0, 1, 5_000)),
     *({"days": days} for days in (-1, 1, 31)),
     *({"again": again} for again in (0, 1, 2, 6)),
     *({"late": late} for late in (0, 1, -1)),
@@ -416,10 +417,22 @@ class History(RuleBasedStateMachine):
         if hold is not None:
             self.last_records[question.decision_id] = str(hold)
 
-    def question(self, agent: str, reserve: int, hold_ms: int, days: int = 0, versions: int = 0, **_: Any) -> Check:
+    def question(
+        self,
+        agent: str,
+        reserve: int,
+        hold_ms: int,
+        days: int = 0,
+        versions: int = 0,
+        early: int | None = None,
+        **_: Any,
+    ) -> Check:
         version = self.version + versions
         plan = plan_of(agent, self.now // DAY + days, version)
-        return Check(plan, version, self.new_decision(), reserve, hold_ms, "", '["body"]', PRICING)
+        not_before = 0 if early is None else self.now + early
+        return Check(
+            plan, version, self.new_decision(), reserve, hold_ms, "", '["body"]', PRICING, not_before_ms=not_before
+        )
 
     def new_decision(self) -> str:
         self.asked.append(f"d{len(self.asked)}")

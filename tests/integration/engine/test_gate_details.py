@@ -147,6 +147,13 @@ def test_the_gates_clock_is_the_servers_to_the_millisecond(valkey_url: str) -> N
     gate.close()
 
 
+def test_a_call_prepared_for_a_later_instant_than_the_servers_is_put_anew(gate: Gate) -> None:
+    early = replace(check(), not_before_ms=NOON + 1)
+    assert gate.ask(early, at=NOON).status == "WRONG_PERIOD"
+    assert gate.events() == []
+    assert gate.ask(early, at=NOON + 1).status == "ALLOWED"
+
+
 # What a call costs the server
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -36,16 +37,33 @@ def deny(policy_id: str, *conditions: dict[str, Any], **more: Any) -> dict[str, 
 
 def test_the_instant_is_the_servers_whatever_this_machine_believes(acme: Any) -> None:
     acme.write(policies=[allow(OFFICE)])
-    service = acme.clocked_service(MONDAY_NOON)
-    # The first answer tells how far the clocks are apart.
-    service.check("hook")
-    assert service.check("hook").allowed
-    assert service.evaluate_policies(PolicyContext()).effect is PolicyEffect.ALLOW
-    acme.set_clock(MONDAY_NOON.replace(hour=22))
-    service.check("hook")
+    # The first call does not know yet how far the clocks are apart: this machine's is years behind or ahead.
+    assert acme.clocked_service(MONDAY_NOON).check("hook").allowed
+    service = acme.clocked_service(MONDAY_NOON.replace(hour=22))
     late = service.check("hook")
     assert (late.reason, late.message) == (ReasonCode.POLICY_NO_ALLOW, "No policy allows this call")
     assert late.explain().would_be_allowed == ("policy 'go' needs time in mon 09:00-17:00 America/New_York",)
+    assert service.evaluate_policies(PolicyContext()).effect is PolicyEffect.DENY
+
+
+@pytest.mark.parametrize("minutes", [90, -90])
+@pytest.mark.parametrize("together", [False, True])
+def test_a_clock_that_jumps_between_two_calls_opens_no_window(
+    acme: Any, monkeypatch: pytest.MonkeyPatch, minutes: int, together: bool
+) -> None:
+    # An hour and a half from now, either way, a window is open; now it is not.
+    shift = timedelta(minutes=minutes)
+    at = datetime.now(UTC)
+    start, end = at + shift - timedelta(minutes=30), at + shift + timedelta(minutes=30)
+    window = {"start": start.isoformat(), "end": end.isoformat()}
+    acme.write(policies=[allow({"maintenance_windows": [window]})])
+    service = acme.service()
+    assert not service.check("hook").allowed
+    real = time.time_ns
+    monkeypatch.setattr("engine.admission.gate.time.time_ns", lambda: real() + minutes * 60_000_000_000)
+    decisions = service.check_many([{"agent_id": "hook"}] * 3) if together else [service.check("hook")]
+    assert [decision.reason for decision in decisions] == [ReasonCode.POLICY_NO_ALLOW] * len(decisions)
+    assert all(abs(decision.at - at) < timedelta(minutes=5) for decision in decisions)
 
 
 def test_country_and_address_of_a_request_decide_and_are_recorded(acme: Any) -> None:
