@@ -172,7 +172,7 @@ def policy_cure(view: PolicyView) -> str:
             needs = f"policy '{policy.policy_id}' needs {' and '.join(map(condition_text, missing))}"
             if nearest is None or len(missing) < nearest[0]:
                 nearest = (len(missing), needs)
-    return "add an ALLOW policy: there is none" if nearest is None else nearest[1]
+    return "add an ALLOW policy: none is enforced" if nearest is None else nearest[1]
 
 
 def _denial_cure(view: PolicyView) -> str:

@@ -23,9 +23,14 @@ def check_model(value: str) -> str:
     return value
 
 
+def is_id(value: object) -> bool:
+    """Whether `value` is a valid id."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def check_id(value: str, field: str) -> str:
     """Return `value` when it is a valid id, else raise `InvalidValue` naming `field`."""
-    if not isinstance(value, str) or _ID.fullmatch(value) is None:
+    if not is_id(value):
         raise InvalidValue(field, f"must be 1 to 128 letters, digits or _ . @ -, got {_shown(value)}")
     return value
 

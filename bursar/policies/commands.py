@@ -69,7 +69,7 @@ def explain(
     """
     from bursar.policies.explaining import ExplainOptions, chosen_document, explain_request
     from engine.clock import utc_now
-    from engine.document.policy_cases import read_instant
+    from engine.policy.instants import read_instant
 
     request = {
         "agent_id": agent,

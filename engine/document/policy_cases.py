@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -13,6 +13,7 @@ from engine.document.live import LiveDocument
 from engine.document.schema import Id, Part, Text
 from engine.errors import InvalidValue
 from engine.policy.context import PolicyContext
+from engine.policy.instants import read_instant
 from engine.policy.policy import PolicyEffect
 from engine.policy.result import PolicyEvaluationResult
 from engine.request import gather_facts
@@ -111,17 +112,6 @@ def untested(live: LiveDocument, results: Iterable[CaseResult]) -> list[str]:
         for policy_id in (*done.result.matched_policies, *done.result.shadow_policies)
     }
     return [policy.policy_id for policy in live.policies.ordered if policy.policy_id not in seen]
-
-
-def read_instant(text: str, field: str) -> datetime:
-    """An ISO 8601 time with an offset. Raises `InvalidValue`."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidValue(field, f"must be a time such as 2026-12-25T09:30:00Z, got {text!r}") from None
-    if instant.utcoffset() is None:
-        raise InvalidValue(field, f"needs an offset from UTC, such as {instant.isoformat()}Z")
-    return instant.astimezone(UTC)
 
 
 def _differences(expected: ExpectationSpec, result: PolicyEvaluationResult) -> Iterable[str]:

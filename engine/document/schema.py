@@ -305,7 +305,7 @@ class PolicySpec(Part):
 
     @model_validator(mode="after")
     def _window_is_given(self) -> PolicySpec:
-        if self.preset == "maintenance_block" and not self.conditions:
+        if self.preset == "maintenance_block" and all(c.maintenance_windows is None for c in self.conditions):
             raise ValueError("preset: maintenance_block needs conditions with the maintenance_windows to block")
         return self
 

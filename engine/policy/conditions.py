@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from engine.errors import InvalidValue
+from engine.ids import check_id, is_id
 from engine.policy.applies import Applies
 from engine.policy.context import PolicyContext
 
@@ -26,7 +27,7 @@ class NameCondition:
         """Whether the call's name is one of ours; upper and lower case differ."""
         del at
         value = getattr(context, self.attribute)
-        if not is_name(value):
+        if not is_id(value):
             return Applies.UNKNOWN
         return Applies.YES if value in self.names else Applies.NO
 
@@ -100,9 +101,9 @@ class TagCondition:
         any: Iterable[str] = (),  # noqa: A002 - the document's own word
         blocked: Iterable[str] = (),
     ) -> None:
-        self.required = _tags(required, "tags.required")
-        self.any = _tags(any, "tags.any")
-        self.blocked = _tags(blocked, "tags.blocked")
+        self.required = _listed(required, "tags.required")
+        self.any = _listed(any, "tags.any")
+        self.blocked = _listed(blocked, "tags.blocked")
         if not (self.required or self.any or self.blocked):
             raise InvalidValue("tags", "needs at least one tag in required, any or blocked")
         both = sorted((self.required & self.blocked) or (self.any if self.any <= self.blocked else ()))
@@ -127,32 +128,27 @@ class TagCondition:
         return " and ".join(f"{word} {between.join(sorted(tags))}" for word, between, tags in parts if tags)
 
 
-def is_name(value: object) -> bool:
-    """Whether a fact is a name that can be compared."""
-    return isinstance(value, str) and value != ""
-
-
 def known_tags(tags: object) -> frozenset[str] | None:
     """Tags as a set; `None` when they are unknown or malformed."""
-    if not isinstance(tags, list | tuple | set | frozenset) or not all(map(is_name, tags)):
+    if not isinstance(tags, list | tuple | set | frozenset) or not all(map(is_id, tags)):
         return None
     return frozenset(tags)
 
 
 def _names(values: Iterable[str], field: str) -> frozenset[str]:
-    names = _tags(values, field)
+    names = _listed(values, field)
     if not names:
         raise InvalidValue(field, "must be a list of at least one name")
     return names
 
 
-def _tags(values: Iterable[str], field: str) -> frozenset[str]:
+def _listed(values: Iterable[str], field: str) -> frozenset[str]:
     if isinstance(values, str):
         raise InvalidValue(field, f"must be a list such as [{values!r}], not a single text")
     try:
         names = frozenset(values)
     except TypeError:
-        raise InvalidValue(field, "must be a list of at least one name") from None
-    if not all(map(is_name, names)):
-        raise InvalidValue(field, "must be a list of at least one name")
+        raise InvalidValue(field, f"must be a list of names, got {values!r}") from None
+    for name in names:
+        check_id(name, field)
     return names

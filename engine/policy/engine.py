@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 
 from engine.errors import InvalidValue
 from engine.policy.combining import Combined, ConflictResolutionStrategy, combine
@@ -41,11 +42,15 @@ class PolicyEngine:
             raise InvalidValue(
                 "strategy", f"must be one of {', '.join(ConflictResolutionStrategy)}, got {strategy!r}"
             ) from None
-        self.policies: dict[str, ExternalAgentPolicy] = {}
+        named: dict[str, ExternalAgentPolicy] = {}
         for policy in policies:
-            if policy.policy_id in self.policies:
+            if type(policy) is not ExternalAgentPolicy:
+                raise InvalidValue("policies", f"must be ExternalAgentPolicy and no kind of it, got {policy!r}")
+            if policy.policy_id in named:
                 raise InvalidValue("policy_id", f"{policy.policy_id!r} is used more than once")
-            self.policies[policy.policy_id] = policy
+            named[policy.policy_id] = policy
+        # Compiled below: what is put in later would be ignored.
+        self.policies: Mapping[str, ExternalAgentPolicy] = MappingProxyType(named)
         self.ordered = sorted(
             (policy for policy in self.policies.values() if policy.enabled),
             key=lambda policy: (policy.priority, policy.policy_id),
@@ -63,6 +68,9 @@ class PolicyEngine:
         An error inside a policy is a DENY. Raises `InvalidValue` only for an `at` without a time zone.
         """
         at = _aware(at)
+        if isinstance(context.tags, list | set):
+            # The explanation is worked out later, when the caller's list may have changed.
+            context = context._replace(tags=tuple(context.tags))
         try:
             masks = self._index.applying(context, at, timeless)
         except Exception:  # noqa: BLE001 - whatever broke, the answer is no

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal
 
+from engine.ids import is_id
 from engine.policy.applies import Condition
-from engine.policy.conditions import NameCondition, TagCondition, is_name, known_tags
+from engine.policy.conditions import NameCondition, TagCondition, known_tags
 from engine.policy.context import PolicyContext
 from engine.policy.countries import known_country
 from engine.policy.location import LocationCondition, known_address
@@ -46,7 +47,7 @@ def found_text(condition: Condition, context: PolicyContext, at: datetime) -> st
     """What the call brought for a condition, such as environment=staging; a fact that cannot be used says so."""
     match condition:
         case NameCondition():
-            return _fact(condition.word, getattr(context, condition.attribute), known=is_name)
+            return _fact(condition.word, getattr(context, condition.attribute), known=is_id)
         case TagCondition():
             tags = known_tags(context.tags)
             if tags is None:

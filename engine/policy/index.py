@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Generic, NamedTuple, TypeVar
 
+from engine.ids import is_id
 from engine.policy.applies import Applies
 from engine.policy.conditions import (
     ActionCondition,
@@ -24,7 +25,6 @@ from engine.policy.conditions import (
     TagCondition,
     TeamCondition,
     UserCondition,
-    is_name,
     known_tags,
 )
 from engine.policy.context import PolicyContext
@@ -56,6 +56,7 @@ class PolicyIndex:
 
     def __init__(self, policies: Sequence[ExternalAgentPolicy]) -> None:
         self._all = (1 << len(policies)) - 1
+        self._shadow = _union(1 << number for number, policy in enumerate(policies) if policy.shadow)
         conditions = [(1 << number, c) for number, policy in enumerate(policies) for c in policy.conditions]
         self._names = [
             _Names(kind.attribute, named, self._all) for kind in _NAMES if (named := _of_kind(kind, conditions))
@@ -88,7 +89,7 @@ class PolicyIndex:
     def applying(self, context: PolicyContext, at: datetime, timeless: Masks | None = None) -> Masks:
         """The policies that may apply to this call, and those of them of which it is unknown. `at` is in UTC.
 
-        `timeless`, when given, is this call's. Raises whatever a condition that is not ours raises.
+        `timeless`, when given, is this call's. Raises whatever an enforced condition that is not ours raises.
         """
         possible, unknown = timeless or self.timeless(context)
         for times in self._times:
@@ -96,7 +97,13 @@ class PolicyIndex:
                 possible &= ~times.asking | times.inside(at, possible)
         for bit, condition in self._others:
             if possible & bit:
-                answer = asked(condition, context, at)
+                try:
+                    answer = asked(condition, context, at)
+                except Exception:
+                    if not bit & self._shadow:
+                        raise
+                    # Even broken, a policy in shadow decides nothing.
+                    answer = Applies.NO
                 if answer is Applies.NO:
                     possible &= ~bit
                 elif answer is Applies.UNKNOWN:
@@ -121,7 +128,10 @@ class _Names:
 
     def masks(self, context: PolicyContext) -> Masks:
         value = getattr(context, self.attribute)
-        return self._masks.get(value, self._unmentioned) if is_name(value) else self._missing
+        mentioned = self._masks.get(value) if isinstance(value, str) else None
+        if mentioned is not None:
+            return mentioned
+        return self._unmentioned if is_id(value) else self._missing
 
 
 class _Tags:
@@ -131,12 +141,15 @@ class _Tags:
         self._conditions = conditions
         self._everyone = everyone
         self._missing = Masks(everyone, _union(bit for bit, _ in self._conditions))
+        self._mentioned = frozenset().union(*(c.required | c.any | c.blocked for _, c in conditions))
         self._seen: dict[frozenset[str], Masks] = {}
 
     def masks(self, context: PolicyContext) -> Masks:
         tags = known_tags(context.tags)
         if tags is None:
             return self._missing
+        # Others tell nothing apart, and a request may bring any.
+        tags &= self._mentioned
         masks = self._seen.get(tags)
         if masks is None:
             if len(self._seen) >= MOST_TAG_SETS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from engine.errors import InvalidValue
 from engine.policy.applies import Applies
 from engine.policy.context import PolicyContext
+from engine.policy.instants import read_instant
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_SECONDS = 86_400
@@ -57,7 +58,7 @@ class BusinessHours:
 
     def __str__(self) -> str:
         days = " ".join(DAYS[day][:3] for day in sorted(self.days))
-        return f"{days} {_clock_text(self.start)}-{_clock_text(self.end)} {self.timezone}"
+        return f"{days} {clock_text(self.start)}-{clock_text(self.end)} {self.timezone}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,32 +173,10 @@ def _window(values: Mapping[str, Any], field: str) -> MaintenanceWindow:
     unknown = [key for key in values if key not in ("start", "end")]
     if unknown:
         raise InvalidValue(f"{field}.{unknown[0]}", "is not one of start, end")
-    start, end = (_instant(values.get(key), f"{field}.{key}") for key in ("start", "end"))
+    start, end = (read_instant(values.get(key), f"{field}.{key}") for key in ("start", "end"))
     if end <= start:
         raise InvalidValue(f"{field}.end", f"must be after the start, {start.isoformat()}")
     return MaintenanceWindow(start, end)
-
-
-def _instant(value: object, field: str) -> datetime:
-    if value is None:
-        raise InvalidValue(field, "is missing")
-    instant = value
-    if isinstance(value, str):
-        try:
-            instant = datetime.fromisoformat(value)
-        except ValueError:
-            raise InvalidValue(field, f"must be a time such as 2026-12-25T00:00:00Z, got {value!r}") from None
-    if not isinstance(instant, datetime):
-        raise InvalidValue(field, f"must be a time such as 2026-12-25T00:00:00Z, got {value!r}")
-    if instant.utcoffset() is None:
-        raise InvalidValue(
-            field, f"needs an offset from UTC, such as {instant.isoformat()}Z or {instant.isoformat()}-05:00"
-        )
-    try:
-        # In one zone of its own, Python would compare wall clocks, which stand still for an hour each autumn.
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise InvalidValue(field, f"is outside the years 1 to 9999 in UTC, got {value!r}") from None
 
 
 def _clock(value: object, field: str) -> int:
@@ -210,7 +189,8 @@ def _clock(value: object, field: str) -> int:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds or 0)
 
 
-def _clock_text(seconds: int) -> str:
+def clock_text(seconds: int) -> str:
+    """Seconds since midnight as people write them: 09:00, 23:59:59."""
     minutes, rest = divmod(seconds, 60)
     return f"{minutes // 60:02}:{minutes % 60:02}" + (f":{rest:02}" if rest else "")
 

@@ -103,8 +103,11 @@ def _yes(answer: bool) -> str:
     return YES if answer else NO
 
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-"
+
+
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and len(value) > 0
+    return isinstance(value, str) and 1 <= len(value) <= 128 and all(letter in _LETTERS for letter in value)
 
 
 def _name(names: list[str], value: object) -> str:

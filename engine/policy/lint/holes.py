@@ -12,7 +12,7 @@ from engine.policy.lint.findings import Example
 from engine.policy.lint.room import Judged, region
 from engine.policy.lint.space import Space
 from engine.policy.lint.sweep import closings, instant, moment
-from engine.policy.time_window import BusinessHours, TimeWindowCondition
+from engine.policy.time_window import TimeWindowCondition, clock_text
 
 _TICK = timedelta(microseconds=1)
 
@@ -45,33 +45,28 @@ def _ends(window: TimeWindowCondition, space: Space) -> Iterator[_End]:
     begins = moment(space.times.spans[0][0])
     for maintenance in window.maintenance_windows:
         end = maintenance.end
-        if end.second == 59 and end > begins and instant(end) < space.times.spans[-1][1]:
-            full = end.replace(microsecond=0) + timedelta(seconds=1)
-            yield _End(end, _sentence("maintenance window ends", end.isoformat(), full.isoformat(), "second"))
+        early = _early(end.hour * 3600 + end.minute * 60 + end.second)
+        if early and end > begins and instant(end) < space.times.spans[-1][1]:
+            full = end.replace(microsecond=0) + timedelta(seconds=early)
+            yield _End(end, _sentence("maintenance window ends", end.isoformat(), full.isoformat(), early))
     hours = window.business_hours
-    if hours is not None and (early := _early(hours)):
-        text = _sentence(
-            "hours end", _clock(hours.end), _clock(hours.end + early), "second" if early == 1 else "minute"
-        )
+    if hours is not None and (early := _early(hours.end)):
+        text = _sentence("hours end", clock_text(hours.end), clock_text(hours.end + early), early)
         for at in closings(hours, space.times.spans):
             if moment(at) > begins:
                 yield _End(moment(at), text)
 
 
-def _early(hours: BusinessHours) -> int:
-    """The seconds by which hours end before a full minute or hour; 0 when they do not."""
-    if hours.end % 60 == 59:
+def _early(second: int) -> int:
+    """By how many seconds this second of a day comes before a full minute or hour; 0 when it does not."""
+    if second % 60 == 59:
         return 1
-    return 60 if hours.end % 3600 == 59 * 60 else 0
+    return 60 if second % 3600 == 59 * 60 else 0
 
 
-def _sentence(what: str, end: str, full: str, unit: str) -> str:
+def _sentence(what: str, end: str, full: str, early: int) -> str:
+    unit = "second" if early == 1 else "minute"
     return f"Its {what} at {end}, which is not inside: the last {unit} before {full} is left out; end at {full}."
-
-
-def _clock(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}" + (f":{rest:02}" if rest else "")
 
 
 def _inside(windows: list[TimeWindowCondition], at: datetime) -> bool:

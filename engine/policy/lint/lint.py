@@ -40,8 +40,18 @@ def lint_policies(
     try:
         space = Space(enabled, agents or [AgentFacts()], at, org_id)
     except TooHard:
-        return [Finding(FindingCode.UNDECIDED, None, wording.TAGS_TOO_HARD)]
+        return [*_without_space(enabled), Finding(FindingCode.UNDECIDED, None, wording.TAGS_TOO_HARD)]
     return list(_Lint(space, enabled, strategy, agents, steps_per_question).findings())
+
+
+def _without_space(policies: Sequence[ExternalAgentPolicy]) -> Iterator[Finding]:
+    """What can be said without knowing which calls can happen."""
+    for policy in policies:
+        problem = wording.band_problem(policy)
+        if problem is not None:
+            yield Finding(FindingCode.BAND, policy.policy_id, problem)
+    if not any(policy.effect is PolicyEffect.ALLOW and not policy.shadow for policy in policies):
+        yield Finding(FindingCode.NO_ALLOW, None, wording.NO_ALLOW)
 
 
 class _Lint:
@@ -72,7 +82,9 @@ class _Lint:
         if self._has_allow:
             yield from self._of_agents()
         else:
-            yield Finding(FindingCode.NO_ALLOW, None, wording.NO_ALLOW)
+            anything = self._space.profiles[0]
+            example = self._space.example(anything, point_of(anything.base))
+            yield Finding(FindingCode.NO_ALLOW, None, wording.NO_ALLOW, example)
 
     def _of_policy(self, judged: Judged, number: int | None) -> Iterator[Finding]:
         policy = judged.policy

@@ -12,7 +12,7 @@ LAST_SECURITY = 10
 LAST_COMPLIANCE = 50
 LAST_OPERATIONAL = 100
 
-NO_ALLOW = "No enabled ALLOW policy exists, so every call is denied; add one for the calls that may happen."
+NO_ALLOW = "No ALLOW policy is enforced, so every call is denied; add one for the calls that may happen."
 TOO_HARD = "Whether it ever decides could not be found out within the step limit; simplify its conditions."
 TAGS_TOO_HARD = (
     "The tag conditions tell too many sets of tags apart to look at all; register the tags of every agent, or use "

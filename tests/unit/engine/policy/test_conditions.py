@@ -27,7 +27,7 @@ KINDS: list[tuple[Any, str, str, str]] = [
     (UserCondition, "users", "user_id", "user"),
     (ActionCondition, "actions", "action", "action"),
 ]
-MALFORMED: list[Any] = [None, "", 5, 0, True, b"a", ["a"], ("a",), {"a": 1}, 1.5]
+MALFORMED: list[Any] = [None, "", "a ", "a\n", "a b", "ä", "a" * 129, 5, 0, True, b"a", ["a"], ("a",), {"a": 1}, 1.5]
 
 each_kind = pytest.mark.parametrize(("kind", "argument", "fact", "word"), KINDS)
 
@@ -41,7 +41,7 @@ def test_a_name_condition_applies_to_the_names_it_lists(kind: Any, argument: str
     condition = kind(**{argument: ["a", "b"]})
     assert asked(condition, **{fact: "a"}) is Applies.YES
     assert asked(condition, **{fact: "b"}) is Applies.YES
-    for other in ("c", "A", " a", "a ", "ab", "*"):
+    for other in ("c", "A", "ab", "a.", "-a"):
         assert asked(condition, **{fact: other}) is Applies.NO
 
 
@@ -66,9 +66,11 @@ def test_a_name_condition_says_what_it_asks_for(kind: Any, argument: str, fact: 
 
 
 @each_kind
-@pytest.mark.parametrize("names", [[], "production", [""], [None], None, 5, [["a"]], [1], ["a", ""], b"a", [b"a"]])
+@pytest.mark.parametrize(
+    "names", [[], "production", [""], ["a "], ["a" * 129], [None], None, 5, [["a"]], [1], ["a", ""], b"a", [b"a"]]
+)
 def test_a_name_condition_needs_at_least_one_name(kind: Any, argument: str, fact: str, word: str, names: Any) -> None:
-    with pytest.raises(ValueError, match=rf"^{argument}: must be a list "):
+    with pytest.raises(ValueError, match=rf"^{argument}: must be "):
         kind(names)
 
 
@@ -127,7 +129,7 @@ def test_tags_may_come_in_any_collection(tags: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "tags", [None, "a", b"a", 5, {"a": 1}, [1], ["a", None], ["a", ""], [["a"]], ["a", b"b"], iter(["a"])]
+    "tags", [None, "a", b"a", 5, {"a": 1}, [1], ["a", None], ["a", ""], ["a "], [["a"]], ["a", b"b"], iter(["a"])]
 )
 def test_tags_that_are_malformed_are_unknown_even_where_some_of_them_fit(tags: Any) -> None:
     for condition in (TagCondition(required=["a"]), TagCondition(any=["a"]), TagCondition(blocked=["a"])):
@@ -142,7 +144,7 @@ def test_tags_are_compared_letter_by_letter() -> None:
 @pytest.mark.parametrize("part", ["required", "any", "blocked"])
 @pytest.mark.parametrize("value", [[""], [None], [1], "a", None, 5, [["a"]]])
 def test_senseless_tags_in_a_condition_are_refused_by_name(part: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"^tags\.{part}: must be a list"):
+    with pytest.raises(ValueError, match=rf"^tags\.{part}: must be "):
         TagCondition(**{part: value})
 
 

@@ -105,15 +105,53 @@ def test_an_unknown_fact_makes_an_allow_not_apply_and_a_deny_apply() -> None:
 )
 @pytest.mark.parametrize("effect", PolicyEffect)
 @pytest.mark.parametrize("strategy", ConflictResolutionStrategy)
-@pytest.mark.parametrize("shadow", [False, True])
 def test_a_condition_that_explodes_or_answers_nonsense_denies(
-    condition: Any, effect: PolicyEffect, strategy: ConflictResolutionStrategy, shadow: bool
+    condition: Any, effect: PolicyEffect, strategy: ConflictResolutionStrategy
 ) -> None:
-    policies = [policy("a", PolicyEffect.ALLOW), policy("x", effect, condition, shadow=shadow)]
-    result = PolicyEngine(policies, strategy).evaluate(ANY_CALL)
+    result = PolicyEngine([policy("a", PolicyEffect.ALLOW), policy("x", effect, condition)], strategy).evaluate(
+        ANY_CALL
+    )
     assert (result.effect, result.reason) == (PolicyEffect.DENY, "Policy evaluation failed")
     assert (result.verdict, result.matched_policies) == (PolicyVerdict.FAILED, ())
     assert [condition.result for condition in result.conditions] == ["yes", "error"]
+
+
+@pytest.mark.parametrize("condition", [Exploding(), Answering(None)])
+@pytest.mark.parametrize("strategy", ConflictResolutionStrategy)
+def test_in_shadow_even_a_broken_policy_decides_nothing(condition: Any, strategy: ConflictResolutionStrategy) -> None:
+    policies = [policy("a", PolicyEffect.ALLOW), policy("x", PolicyEffect.DENY, condition, priority=1, shadow=True)]
+    result = PolicyEngine(policies, strategy).evaluate(ANY_CALL)
+    assert (result.effect, result.shadow_policies, result.shadow_effect) == (PolicyEffect.ALLOW, (), None)
+    assert [condition.result for condition in result.conditions] == ["error", "yes"]
+
+
+def test_policies_cannot_be_slipped_in() -> None:
+    class Lenient(ExternalAgentPolicy):
+        def applies(self, context: PolicyContext, at: datetime) -> Applies:
+            return Applies.YES
+
+    with pytest.raises(ValueError, match=r"^policies: must be ExternalAgentPolicy"):
+        PolicyEngine([Lenient("x", PolicyEffect.DENY)])
+    engine: Any = PolicyEngine([policy("a", PolicyEffect.ALLOW)])
+    with pytest.raises(TypeError):
+        engine.policies["x"] = policy("x", PolicyEffect.DENY)
+
+
+def test_an_explanation_is_of_the_tags_that_were_judged() -> None:
+    tags = ["hr"]
+    result = PolicyEngine([policy("a", PolicyEffect.ALLOW, TagCondition(required=["hr"]))]).evaluate(
+        PolicyContext(tags=tags)
+    )
+    tags.clear()
+    assert [condition.result for condition in result.conditions] == ["yes"]
+
+
+def test_remembered_sets_of_tags_hold_only_tags_that_conditions_name() -> None:
+    engine = PolicyEngine([policy("a", PolicyEffect.ALLOW, TagCondition(any=["x", "y"]))])
+    for number in range(100):
+        assert engine.evaluate(PolicyContext(tags=["x", f"t{number}"])).effect is PolicyEffect.ALLOW
+    assert engine._index._tags is not None
+    assert set(engine._index._tags._seen) == {frozenset({"x"})}
 
 
 @pytest.mark.parametrize("answer", Applies)

@@ -31,6 +31,9 @@ def one_more(policies: Policies, policy: dict[str, Any], effect: str) -> Policie
     return [*policies, {**policy, "id": "one-more", "effect": effect, "enabled": True, "shadow": False}]
 
 
+MALFORMED: list[Any] = ["", " a", "a\n", "a" * 129, 5, b"a", [""], ["a "], {"a": 1}]
+
+
 @some
 @given(policies=POLICIES, deny=POLICY, request=REQUEST, at=INSTANTS, strategy=STRATEGIES)
 def test_one_deny_more_never_turns_a_deny_into_an_allow(
@@ -78,7 +81,9 @@ def test_knowing_less_never_turns_a_deny_into_an_allow_under_any_strategy(
     request=REQUEST,
     at=INSTANTS,
     strategy=STRATEGIES,
-    malformed=st.dictionaries(st.sampled_from(FACTS), st.sampled_from(["", 5, b"a", [""], {"a": 1}])),
+    malformed=st.dictionaries(
+        st.sampled_from(FACTS), st.sampled_from(["", " a", "a\n", "a" * 129, 5, b"a", [""], ["a "], {"a": 1}])
+    ),
 )
 def test_a_malformed_fact_is_as_good_as_none(
     policies: Policies,

@@ -247,7 +247,8 @@ def test_the_order_of_findings_is_that_of_the_policies_then_by_code() -> None:
 def test_without_any_allow_that_alone_is_said() -> None:
     for policies in ([], [deny("no_us", countries=["US"])], [{**ALL, "shadow": True}], [{**ALL, "enabled": False}]):
         finding = only(*policies)
-        assert (finding.code, finding.policy_id, finding.example) == (FindingCode.NO_ALLOW, None, None)
+        assert (finding.code, finding.policy_id) == (FindingCode.NO_ALLOW, None)
+        assert shown(finding).request.agent_id == "copilot_hr"
 
 
 def test_an_agent_that_no_call_of_is_ever_allowed_is_uncovered() -> None:

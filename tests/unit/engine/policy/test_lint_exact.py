@@ -235,7 +235,7 @@ def by_trying(case: Case) -> set[tuple[str, str | None]]:
 
 def check_example(case: Case, finding: Finding) -> None:
     example = finding.example
-    if finding.code in {FindingCode.NEVER_APPLICABLE, FindingCode.NO_ALLOW}:
+    if finding.code is FindingCode.NEVER_APPLICABLE:
         assert example is None
         return
     if example is None:
