@@ -17,7 +17,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from engine.document import wording
-from engine.document.schema import AlertsSpec, ConditionSpec, GovernanceDocument, PolicySpec, RateLimitSpec
+from engine.document.policy_spec import ConditionSpec, PolicySpec
+from engine.document.schema import AlertsSpec, GovernanceDocument, RateLimitSpec
 
 ChangeKind = Literal["added", "removed", "changed"]
 ObjectKind = Literal[

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from engine.document.live import LiveDocument
-from engine.document.schema import Id, Part, Text
+from engine.document.parts import Id, Part, Text, checked_by
 from engine.errors import InvalidValue
 from engine.policy.context import PolicyContext
 from engine.policy.instants import read_instant
@@ -49,17 +49,8 @@ class CaseSpec(Part):
 
     name: Text
     request: RequestSpec
-    at: str
+    at: Annotated[str, checked_by(read_instant)]
     expect: Annotated[ExpectationSpec, BeforeValidator(_short_form)]
-
-    @field_validator("at")
-    @classmethod
-    def _is_an_instant(cls, text: str) -> str:
-        try:
-            read_instant(text, "at")
-        except InvalidValue as refused:
-            raise ValueError(refused.problem) from None
-        return text
 
 
 class CasesSpec(Part):

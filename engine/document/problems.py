@@ -104,7 +104,12 @@ def find_problems(
 ) -> list[Problem]:
     """Every problem of `content`, in the order of the text. Without a `schema` it is a governance document."""
     found = list(_repeated_ids(content, lines))
-    for mistake in error.errors(include_url=False)[:MOST_PROBLEMS]:
+    mistakes = error.errors(include_url=False)
+    # What an unknown preset would have filled in is not missing.
+    presets = {mistake["loc"][:-1] for mistake in mistakes if mistake["loc"][-1:] == ("preset",)}
+    for mistake in mistakes[:MOST_PROBLEMS]:
+        if mistake["type"] == "missing" and mistake["loc"][:-1] in presets:
+            continue
         if found and not mistake["loc"] and _REPEATED in mistake["msg"]:
             # Found above, with the place.
             continue
@@ -115,7 +120,10 @@ def find_problems(
         if colon and start == ".".join(map(str, about[len(path) :])):
             path, message = about, rest
         found.append(Problem(path, _cut(one_line(message)), lines.of(about) if lines else None))
-    return sorted(found, key=lambda problem: problem.line or 0)
+    found.sort(key=lambda problem: problem.line or 0)
+    if len(mistakes) > MOST_PROBLEMS:
+        found.append(Problem((), f"{len(mistakes) - MOST_PROBLEMS:,} more mistakes are not shown"))
+    return found
 
 
 def one_line(text: str) -> str:

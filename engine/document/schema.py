@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from engine.document.presets import (
-    BUDGET_PRESETS,
-    POLICY_PRESETS,
-    RATE_PRESETS,
-    BudgetPreset,
-    PolicyPreset,
-    RatePreset,
-)
-from engine.errors import InvalidValue
-from engine.ids import ID_PATTERN, MODEL_PATTERN
-from engine.money import LARGEST_AMOUNT_USD
-from engine.policy.applies import Condition
-from engine.policy.conditions import (
-    ActionCondition,
-    AgentCondition,
-    EnvironmentCondition,
-    ProviderCondition,
-    TagCondition,
-    TeamCondition,
-    UserCondition,
-)
-from engine.policy.location import LocationCondition
-from engine.policy.time_window import TimeWindowCondition, zone
-
-Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-Scope = Literal["org", "team", "user", "agent", "provider"]
-
-
-def _decimal_of_float(value: Any) -> Any:
-    return str(value) if isinstance(value, float) else value
-
-
-Usd = Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(ge=0, le=LARGEST_AMOUNT_USD, max_digits=16)]
-Share = Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
-
-
-def _with_preset(values: Any, presets: Mapping[str, Mapping[str, Any]]) -> Any:
-    # An unknown preset is left for the field itself to refuse.
-    preset = presets.get(str(values.get("preset"))) if isinstance(values, dict) else None
-    return values if preset is None else {**preset, **values}
-
-
-def _plain(text: str) -> str:
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError("must be one line of text without control characters")
-    return text
-
-
-Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(_plain)]
-"""Words for people: a database or a Slack message can hold them."""
-
-
-class Part(BaseModel):
-    """A part of the document: unknown keys are refused, nothing can be changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from engine.document.parts import Count, Id, Part, Scope, Share, Text, Usd, checked_by, decimal_of_float, with_preset
+from engine.document.policy_spec import PolicySpec
+from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS, BudgetPreset, RatePreset
+from engine.ids import MODEL_PATTERN
+from engine.policy.time_window import zone
 
 
 class AgentSpec(Part):
@@ -128,12 +65,12 @@ class BudgetSpec(ExternalAgentBudget):
     applies_to: AppliesTo = AppliesTo()
     preset: BudgetPreset | None = None
     on_outage: Literal["bounded", "closed"] = "bounded"
-    outage_allowance: Annotated[Decimal, BeforeValidator(_decimal_of_float), Field(ge=0, le=1)] = Decimal("0.01")
+    outage_allowance: Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, le=1)] = Decimal("0.01")
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        return _with_preset(values, BUDGET_PRESETS)
+        return with_preset(values, BUDGET_PRESETS)
 
 
 class RateLimits(Part):
@@ -147,7 +84,7 @@ class RateLimits(Part):
     requests_per_hour: Count | None = None
     requests_per_day: Count | None = None
     burst_multiplier: Annotated[
-        Decimal, BeforeValidator(_decimal_of_float), Field(ge=1, le=100, allow_inf_nan=False)
+        Decimal, BeforeValidator(decimal_of_float), Field(ge=1, le=100, allow_inf_nan=False)
     ] = Decimal(1)
     burst_scope: Literal["minute", "all"] = "minute"
     fail_open_on_error: Annotated[bool, Field(strict=True)] = True
@@ -191,7 +128,7 @@ class RateLimitSpec(RateLimits):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        return _with_preset(values, RATE_PRESETS)
+        return with_preset(values, RATE_PRESETS)
 
     @model_validator(mode="after")
     def _outage_fits(self) -> RateLimitSpec:
@@ -203,111 +140,6 @@ class RateLimitSpec(RateLimits):
     def outage_mode(self) -> Literal["local", "open", "closed"]:
         """What happens while Redis is away."""
         return self.on_outage or ("local" if self.fail_open_on_error else "closed")
-
-
-class BusinessHoursSpec(Part):
-    """Hours of some days of the week on the wall clock of `timezone`: from `start_time` until just before `end_time`.
-
-    With a start after the end the window runs into the next day, and `days` name the day on which it starts.
-    """
-
-    days: Annotated[list[str], Field(min_length=1)]
-    start_time: str
-    end_time: str
-    timezone: str
-
-
-class MaintenanceWindowSpec(Part):
-    """From `start` until just before `end`, both ISO 8601 with an offset such as 2026-12-25T00:00:00Z."""
-
-    start: str
-    end: str
-
-
-class TagsSpec(Part):
-    """Agents with all `required` tags, at least one of `any`, and none of `blocked`."""
-
-    required: list[Id] = []
-    any: list[Id] = []
-    blocked: list[Id] = []
-
-
-class ConditionSpec(Part):
-    """When a policy applies. All parts given must hold, except that of countries and ips either suffices."""
-
-    environments: Annotated[list[Id], Field(min_length=1)] | None = None
-    providers: Annotated[list[Id], Field(min_length=1)] | None = None
-    agents: Annotated[list[Id], Field(min_length=1)] | None = None
-    teams: Annotated[list[Id], Field(min_length=1)] | None = None
-    users: Annotated[list[Id], Field(min_length=1)] | None = None
-    actions: Annotated[list[Id], Field(min_length=1)] | None = None
-    tags: TagsSpec | None = None
-    countries: Annotated[list[str], Field(min_length=1)] | None = None
-    ips: Annotated[list[str], Field(min_length=1)] | None = None
-    business_hours: BusinessHoursSpec | None = None
-    maintenance_windows: Annotated[list[MaintenanceWindowSpec], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> ConditionSpec:
-        self.conditions()
-        return self
-
-    def conditions(self) -> list[Condition]:
-        """The conditions to evaluate. Raises `ValueError` for what no condition can be made of."""
-        made: list[Condition] = [
-            kind(names)
-            for kind, names in (
-                (EnvironmentCondition, self.environments),
-                (ProviderCondition, self.providers),
-                (AgentCondition, self.agents),
-                (TeamCondition, self.teams),
-                (UserCondition, self.users),
-                (ActionCondition, self.actions),
-            )
-            if names is not None
-        ]
-        if self.tags is not None:
-            made.append(TagCondition(self.tags.required, self.tags.any, self.tags.blocked))
-        if self.countries is not None or self.ips is not None:
-            made.append(LocationCondition(self.countries, self.ips))
-        if self.business_hours is not None or self.maintenance_windows is not None:
-            windows = self.maintenance_windows
-            made.append(
-                TimeWindowCondition(
-                    None if self.business_hours is None else self.business_hours.model_dump(),
-                    None if windows is None else [window.model_dump() for window in windows],
-                )
-            )
-        if not made:
-            raise ValueError(f"needs at least one of {', '.join(type(self).model_fields)}")
-        return made
-
-
-class PolicySpec(Part):
-    """ALLOW or DENY when all conditions apply; without conditions, for every call.
-
-    A lower priority number comes first. A `shadow` policy is evaluated and recorded, and decides nothing. `preset`
-    fills in what is left out (guide, Policy Design Patterns).
-    """
-
-    policy_id: Id
-    effect: Literal["allow", "deny"]
-    priority: Annotated[int, Field(ge=1, le=1000, strict=True)] = 50
-    enabled: Annotated[bool, Field(strict=True)] = True
-    shadow: Annotated[bool, Field(strict=True)] = False
-    preset: PolicyPreset | None = None
-    conditions: list[ConditionSpec] = []
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, values: Any) -> Any:
-        return _with_preset(values, POLICY_PRESETS)
-
-    @model_validator(mode="after")
-    def _window_is_given(self) -> PolicySpec:
-        if self.preset == "maintenance_block" and all(c.maintenance_windows is None for c in self.conditions):
-            raise ValueError("preset: maintenance_block needs conditions with the maintenance_windows to block")
-        return self
 
 
 class PricesSpec(Part):
@@ -352,7 +184,7 @@ class GovernanceDocument(Part):
     """
 
     organization: Id
-    timezone: str = "UTC"
+    timezone: Annotated[str, checked_by(zone)] = "UTC"
     combining: Literal["deny_overrides", "allow_overrides", "first_applicable"] = "deny_overrides"
     expired_holds: Literal["charge", "release"] = "charge"
     agents: dict[Id, AgentSpec] = {}
@@ -361,15 +193,6 @@ class GovernanceDocument(Part):
     policies: list[PolicySpec] = []
     prices: PricesSpec = PricesSpec()
     alerts: AlertsSpec = AlertsSpec()
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone_exists(cls, name: str) -> str:
-        try:
-            zone(name)
-        except InvalidValue as refused:
-            raise ValueError(refused.problem) from None
-        return name
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> GovernanceDocument:

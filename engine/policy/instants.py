@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from engine.errors import InvalidValue
 
 
-def read_instant(value: object, field: str) -> datetime:
+def read_instant(value: object, field: str = "instant") -> datetime:
     """An ISO 8601 text or a `datetime`, with an offset from UTC; returned in UTC. Raises `InvalidValue`."""
     if value is None:
         raise InvalidValue(field, "is missing")

@@ -53,8 +53,10 @@ class LocationCondition:
     def __init__(self, countries: Iterable[str] | None = None, ips: Iterable[str] | None = None) -> None:
         if countries is None and ips is None:
             raise InvalidValue("countries", "give countries, ips or both")
-        self.countries = frozenset() if countries is None else frozenset(read_countries(countries))
-        self.networks = () if ips is None else read_networks(ips)
+        codes = () if countries is None else _listed(countries, "countries", "US")
+        blocks = () if ips is None else _listed(ips, "ips", "203.0.113.0/24")
+        self.countries = frozenset(read_country(code, f"countries.{index}") for index, code in enumerate(codes))
+        self.networks = tuple(read_network(block, f"ips.{index}") for index, block in enumerate(blocks))
 
     def applies(self, context: PolicyContext, at: datetime) -> Applies:
         """Whether the call comes from one of these places."""
@@ -100,19 +102,12 @@ def known_address(value: object) -> Address | None:
     return _address(value) if isinstance(value, str) and len(value) <= 64 else None
 
 
-def read_countries(values: Iterable[str]) -> list[str]:
-    """Country codes of a condition, in capitals. Raises `InvalidValue` for what is not one."""
-    codes = _listed(values, "countries", "US")
-    for index, code in enumerate(codes):
-        mistake = country_mistake(code)
-        if mistake:
-            raise InvalidValue(f"countries.{index}", mistake)
-    return [code.upper() for code in codes]
-
-
-def read_networks(values: Iterable[str]) -> tuple[Network, ...]:
-    """Addresses and CIDR blocks of a condition. Raises `InvalidValue` for what is neither."""
-    return tuple(_network(text, f"ips.{index}") for index, text in enumerate(_listed(values, "ips", "203.0.113.0/24")))
+def read_country(code: str, field: str = "countries") -> str:
+    """A country code of a condition, in capitals. Raises `InvalidValue` for what is not one."""
+    mistake = country_mistake(code)
+    if mistake:
+        raise InvalidValue(field, mistake)
+    return code.upper()
 
 
 def _listed(values: Iterable[str], field: str, example: str) -> list[str]:
@@ -127,7 +122,8 @@ def _listed(values: Iterable[str], field: str, example: str) -> list[str]:
     return listed
 
 
-def _network(text: object, field: str) -> Network:
+def read_network(text: str, field: str = "ips") -> Network:
+    """An address or CIDR block of a condition. Raises `InvalidValue` for what is neither."""
     # Whole numbers would be taken for addresses by the standard library.
     if not isinstance(text, str):
         raise InvalidValue(field, f"must be a text such as 203.0.113.0/24, got {text!r}")

@@ -138,8 +138,8 @@ def read_business_hours(values: Mapping[str, Any]) -> BusinessHours:
     unknown = [key for key in values if key not in _HOURS_KEYS]
     if unknown:
         raise InvalidValue(f"business_hours.{unknown[0]}", f"is not one of {', '.join(_HOURS_KEYS)}")
-    start = _clock(values["start_time"], "business_hours.start_time")
-    end = _clock(values["end_time"], "business_hours.end_time")
+    start = read_clock(values["start_time"], "business_hours.start_time")
+    end = read_clock(values["end_time"], "business_hours.end_time")
     if start == end:
         raise InvalidValue(
             "business_hours.end_time", "is the start time too, so nothing is inside; for whole days use 00:00 to 24:00"
@@ -179,7 +179,8 @@ def _window(values: Mapping[str, Any], field: str) -> MaintenanceWindow:
     return MaintenanceWindow(start, end)
 
 
-def _clock(value: object, field: str) -> int:
+def read_clock(value: object, field: str = "time") -> int:
+    """Seconds since midnight, at most 86,400. Raises `InvalidValue`."""
     if value == "24:00":
         return DAY_SECONDS
     found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
@@ -199,12 +200,15 @@ def _days(values: object) -> frozenset[int]:
     field = "business_hours.days"
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidValue(field, "must be a list of days such as [monday, tuesday]")
-    days = set()
-    for value in values:
-        name = value.lower() if isinstance(value, str) else value
-        if name not in DAYS:
-            raise InvalidValue(field, f"{value!r} is not a day; use {', '.join(DAYS)}")
-        days.add(DAYS.index(name))
+    days = frozenset(read_day(value, field) for value in values)
     if not days:
         raise InvalidValue(field, "must name at least one day")
-    return frozenset(days)
+    return days
+
+
+def read_day(value: object, field: str = "days") -> int:
+    """A day of the week, 0 for Monday. Raises `InvalidValue`."""
+    name = value.lower() if isinstance(value, str) else value
+    if name not in DAYS:
+        raise InvalidValue(field, f"{value!r} is not a day; use {', '.join(DAYS)}")
+    return DAYS.index(name)

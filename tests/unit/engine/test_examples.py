@@ -10,8 +10,9 @@ from engine.document.examples import EXAMPLES, example
 from engine.document.lint import lint_document
 from engine.document.live import LiveDocument
 from engine.document.load import parse_text
+from engine.document.policy_spec import ConditionSpec
 from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS
-from engine.document.schema import AgentSpec, ConditionSpec, GovernanceDocument
+from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.policy.context import PolicyContext
 from engine.policy.policy import PolicyEffect
 
