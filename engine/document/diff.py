@@ -28,7 +28,10 @@ ObjectKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `field`, `old` and `new` are JSON-ready; an object that came or went has no field."""
+    """One difference. `field`, `old` and `new` are JSON-ready.
+
+    An object that came or went has no field. What is always there, such as the time zone, is added by its field.
+    """
 
     kind: ChangeKind
     object: ObjectKind
@@ -62,12 +65,14 @@ def diff_documents(old: GovernanceDocument | None, new: GovernanceDocument) -> l
     before = {} if old is None else {(each.kind, each.id): each for each in _objects(old)}
     after = {(each.kind, each.id): each for each in _objects(new)}
     # The document itself, its prices and its alerts are always there: as long as nothing is said, by their defaults.
-    always = GovernanceDocument(organization=new.organization)
-    for each in _objects(always) if old is None else ():
-        before[each.kind, each.id] = each
+    always = GovernanceDocument(organization=new.organization) if old is None else None
+    usual = {} if always is None else {(each.kind, each.id): each for each in _objects(always)}
     changes: list[Change] = []
     for key in sorted(before.keys() | after.keys(), key=_place):
-        changes += _compare(before.get(key), after.get(key))
+        if key in usual:
+            changes += _said(usual[key], after[key])
+        else:
+            changes += _compare(before.get(key), after.get(key))
     return changes
 
 
@@ -80,6 +85,15 @@ _NO_FACT = {"id", "policy_id", "preset"}
 
 def _place(key: tuple[ObjectKind, str | None]) -> tuple[int, str]:
     return _ORDER.index(key[0]), key[1] or ""
+
+
+def _said(usual: _Object, new: _Object) -> Iterator[Change]:
+    """What a first document says about something that is always there. Before it nothing was in force to change."""
+    for field in sorted(new.facts, key=_field_place(new.spec)):
+        value = new.facts[field]
+        if value != usual.facts.get(field):
+            text = wording.addition(new.kind, new.id, field, value)
+            yield Change("added", new.kind, new.id, field, None, value, text)
 
 
 def _compare(old: _Object | None, new: _Object | None) -> Iterator[Change]:

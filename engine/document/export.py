@@ -31,7 +31,9 @@ def export_text(document: GovernanceDocument, version: int, applied: str | None,
 
 
 def with_based_on(text: str, version: int) -> str:
-    """The same text based on `version`: just that number replaced, or added in front of everything else.
+    """The same text based on `version`: just that number replaced where it stands, or a first line that says it.
+
+    In braces, and behind a line such as `---`, it is added at the first place where it can stand.
 
     Raises `DocumentError` when the text is so unusual that this cannot be done.
     """
@@ -88,6 +90,8 @@ def _yaml_front(text: str, at: int) -> tuple[int, int, str]:
         # The mapping is in braces, or begins behind `---`.
         return at, at, f"{BASED_ON}: N, "
     newline = "\r\n" if "\r\n" in text else "\n"
+    if all(not line.strip() or line.lstrip().startswith("#") for line in text[:line_start].splitlines()):
+        return 0, 0, f"{indent}{BASED_ON}: N{newline}"
     return at, at, f"{BASED_ON}: N{newline}{indent}"
 
 

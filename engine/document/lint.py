@@ -1,9 +1,10 @@
-"""Lint a governance document's policies for the agents that it registers."""
+"""Lint a governance document: its policies, for the agents that it registers, and what else cannot be meant so."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from engine.document.limits_lint import limit_findings
 from engine.document.live import LiveDocument
 from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.policy.lint.findings import Finding
@@ -12,10 +13,11 @@ from engine.policy.lint.space import AgentFacts
 
 
 def lint_document(document: GovernanceDocument, at: datetime) -> list[Finding]:
-    """Every finding about the document's policies, for calls from `at` on, as `lint_policies` says."""
+    """Every finding: of agents and limits, then of policies, for calls from `at` on, as `lint_policies` says."""
     engine = LiveDocument(0, document).policies
     agents = [_facts(agent_id, agent) for agent_id, agent in document.agents.items()]
-    return lint_policies(engine.ordered, engine.strategy, agents, at, document.organization)
+    policies = lint_policies(engine.ordered, engine.strategy, agents, at, document.organization)
+    return [*limit_findings(document), *policies]
 
 
 def _facts(agent_id: str, agent: AgentSpec) -> AgentFacts:

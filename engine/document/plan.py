@@ -14,21 +14,28 @@ from engine.admission.plan import limits_of
 from engine.document.diff import Change, diff_documents
 from engine.document.live import LiveDocument
 from engine.document.schema import BudgetSpec, GovernanceDocument
-from engine.document.wording import BUDGET_LIMITS, amount
+from engine.document.wording import BUDGET_LIMITS, amount, amounts
 from engine.ledger.recount import CounterTotals, Recount, recount
-from engine.periods import PeriodKind, period_of
+from engine.periods import Period, PeriodKind, period_of
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """A change with its effects on what has been spent: half sentences, none when there is nothing to say."""
+    """A change with its effects on money and calls: half sentences, none when there is nothing to say."""
 
     change: Change
     effects: tuple[str, ...] = ()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The change as people read it: one effect stays on its line, several have a line each."""
+        if len(self.effects) > 1:
+            return (self.change.text, *self.effects)
+        return ("; ".join((self.change.text, *self.effects)),)
+
     def __str__(self) -> str:
-        """The change and its effects as a sentence."""
-        return "; ".join((self.change.text, *self.effects))
+        """The lines, the effects indented."""
+        return "\n  ".join(self.lines)
 
     def as_json(self) -> dict[str, Any]:
         """The change for programs."""
@@ -75,7 +82,10 @@ def make_plan(
     changes = diff_documents(old, document)
     counts = any(change.object == "budget" or change.field == "timezone" for change in changes)
     counted = recount(connection, document, at) if counts and connection is not None else Recount()
-    effects = _Effects(old, document, counted, at)
+    # What is denied now is known only by the budgets that are live now.
+    ends = any(change.object == "budget" and change.kind != "added" for change in changes)
+    before = recount(connection, old, at) if ends and old is not None and connection is not None else Recount()
+    effects = _Effects(old, document, before, counted, at)
     return Plan(
         document.organization,
         0 if live is None else live.version,
@@ -86,13 +96,18 @@ def make_plan(
 class _Effects:
     """What changes of budgets mean for what their current periods have spent."""
 
-    def __init__(self, old: GovernanceDocument | None, new: GovernanceDocument, counted: Recount, at: datetime) -> None:
+    def __init__(
+        self, old: GovernanceDocument | None, new: GovernanceDocument, before: Recount, counted: Recount, at: datetime
+    ) -> None:
         self._old = {budget.id: budget for budget in old.budgets} if old else {}
         self._new = {budget.id: budget for budget in new.budgets}
         self._moved = old is not None and old.timezone != new.timezone
+        self._old_zone = new.timezone if old is None else old.timezone
         self._zone = new.timezone
+        self._before = before
         self._counted = counted
         self._at = at
+        self._freed_said: set[str] = set()
 
     def of(self, change: Change) -> Iterator[str]:
         """The effects of one change."""
@@ -100,6 +115,8 @@ class _Effects:
             for budget in self._new.values():
                 if budget.id in self._old:
                     yield from (f"budget {budget.id} {effect}" for effect in self._anew(budget, named=True))
+        elif change.object == "budget" and change.kind == "removed":
+            yield from self._freed(self._old[str(change.id)], None)
         elif change.object == "budget" and change.kind == "added":
             yield from self._anew(self._new[str(change.id)])
         elif change.object == "budget" and change.kind == "changed":
@@ -115,70 +132,90 @@ class _Effects:
             kind = _kind(field)
             counts_already = limits_of(old, kind) != (None, None) and not self._moved
             yield from self._limit(new, field, anew=not counts_already)
+            yield from self._freed(old, new)
         elif field == "enforcement_mode" and new.enforcement_mode == "hard":
             for limit in _limits(new):
-                yield from self._over(new, limit, named=True)
+                yield from self._over(new, limit, BUDGET_LIMITS[limit])
+        elif field == "enforcement_mode" and not rescoped:
+            yield from self._freed(old, new)
 
     def _anew(self, budget: BudgetSpec, *, named: bool = False) -> Iterator[str]:
         limits = _limits(budget)
         for field in limits:
-            for effect in self._limit(budget, field, anew=True):
-                yield f"{BUDGET_LIMITS[field]} {effect}" if named or len(limits) > 1 else effect
+            yield from self._limit(budget, field, BUDGET_LIMITS[field] if named or len(limits) > 1 else "", anew=True)
 
-    def _limit(self, budget: BudgetSpec, field: str, *, anew: bool) -> Iterator[str]:
+    def _limit(self, budget: BudgetSpec, field: str, name: str = "", *, anew: bool) -> Iterator[str]:
         uses = self._uses(budget, _kind(field))
-        over = list(self._over(budget, field))
+        over = list(self._over(budget, field, name))
         if not uses or over:
             yield from over
             return
         most = max(uses, key=lambda use: _carried(use, field))
         spent = _words(_carried(most, field), field)
-        if budget.per == "org":
-            yield (
-                f"counts what its period has already {_verb(field)}: {spent}"
-                if anew
-                else (f"{spent} already {_verb(field)} is kept")
-            )
+        left = self._left(budget, field, uses)
+        if anew:
+            scopes = "" if budget.per == "org" else f"{_many(len(uses), budget.per)}, at most "
+            whose = "" if budget.per == "org" else f" ({most.counter.scope})"
+            said = f"counts what its period has already {_verb(field)}: {scopes}{spent}{whose}"
+        elif len(uses) == 1:
+            said = f"{spent} already {_verb(field)} is kept"
         else:
-            scopes = f"{_many(len(uses), budget.per)}, at most {spent} ({most.counter.scope})"
-            yield (
-                f"counts what its period has already {_verb(field)}: {scopes}"
-                if anew
-                else (f"what is already {_verb(field)} is kept: {scopes}")
-            )
+            said = f"{_many(len(uses), budget.per)} have {_verb(field)}, at most {spent} ({most.counter.scope}); kept"
+        yield f"{name} {said}{left}".lstrip()
 
-    def _over(self, budget: BudgetSpec, field: str, *, named: bool = False) -> Iterator[str]:
+    def _left(self, budget: BudgetSpec, field: str, uses: list[CounterTotals]) -> str:
+        """How much room the scope with the least has, when that is little."""
+        limit = _limit_of(budget, field)
+        if limit is None:
+            return ""
+        left = limit - max(_used(use, field) for use in uses)
+        if left * 10 >= limit:
+            return ""
+        held = max(use.held_micros for use in uses) if field.endswith("_usd") else 0
+        held_words = f" besides {amount(held)} held" if held and len(uses) == 1 else ""
+        return f", {'at least ' if len(uses) > 1 else ''}{_words(left, field)} left{held_words}"
+
+    def _over(self, budget: BudgetSpec, field: str, name: str = "") -> Iterator[str]:
         """Whether so much is used already that nothing, or nothing for some, will pass."""
-        kind = _kind(field)
-        usd, executions = limits_of(budget, kind)
-        limit = usd if field.endswith("_usd") else executions
-        uses = self._uses(budget, kind)
+        limit = _limit_of(budget, field)
+        uses = self._uses(budget, _kind(field))
         over = [use for use in uses if limit is not None and _used(use, field) >= limit]
         if not over or limit is None:
             return
         most = max(over, key=lambda use: _used(use, field))
-        used = f"{_words(_used(most, field), field)} of {_words(limit, field)}"
-        held = f" ({amount(most.held_micros)} of it held)" if field.endswith("_usd") and most.held_micros else ""
+        used = " of ".join(_both(_used(most, field), limit, field))
+        held = f"{amount(most.held_micros)} of it held" if field.endswith("_usd") and most.held_micros else ""
         fate = "denied" if budget.enforcement_mode == "hard" else "marked over_soft_budget"
         end = self._day(most.counter.period.end)
-        name = f"{BUDGET_LIMITS[field]} " if named else ""
         if budget.per == "org":
-            yield f"{name}{used} is already used{held}: calls are {fate} until {end}"
+            held = f" ({held})" if held else ""
+            yield f"{name} {used} is already used{held}: calls are {fate} until {end}".lstrip()
         else:
+            verb, whose = ("has", "its") if len(over) == 1 else ("have", "their")
+            example = f"{most.counter.scope}: {used}" + (f", {held}" if held else "")
             yield (
-                f"{name}{used} is already used by {most.counter.scope}{held}: calls of "
-                f"{_many(len(over), budget.per)} out of {len(uses)} are {fate} until {end}"
+                f"{f'{name}: ' if name else ''}{len(over):,} of {_many(len(uses), budget.per)} {verb} used it up "
+                f"({example}): {whose} calls are {fate} until {end}"
             )
 
+    def _freed(self, old: BudgetSpec, new: BudgetSpec | None) -> Iterator[str]:
+        """Whose calls a budget denies now, and does not any more; said once for all of its changes."""
+        if self._moved or old.id in self._freed_said:
+            return
+        denied = _denied(old, self._before, self._at, self._old_zone)
+        freed = denied if new is None else denied - _denied(new, self._counted, self._at, self._zone)
+        if not freed:
+            return
+        self._freed_said.add(old.id)
+        if old.per == "org":
+            yield "calls that it denies now are allowed again"
+        elif len(freed) == 1:
+            yield f"calls of {min(freed)} that it denies now are allowed again"
+        else:
+            yield f"calls of {_many(len(freed), old.per)} that it denies now are allowed again"
+
     def _uses(self, budget: BudgetSpec, kind: PeriodKind) -> list[CounterTotals]:
-        period = period_of(kind, self._at, self._zone)
-        return [
-            totals
-            for totals in self._counted.totals.values()
-            if totals.counter.budget_id == budget.id
-            and totals.counter.period == period
-            and (totals.spent_micros or totals.held_micros or totals.executions)
-        ]
+        return _uses(budget, self._counted, period_of(kind, self._at, self._zone))
 
     def _day(self, instant: datetime) -> str:
         local = instant.astimezone(ZoneInfo(self._zone))
@@ -187,6 +224,33 @@ class _Effects:
 
 def _limits(budget: BudgetSpec) -> list[str]:
     return [field for field in BUDGET_LIMITS if getattr(budget, field) is not None]
+
+
+def _limit_of(budget: BudgetSpec, field: str) -> int | None:
+    usd, executions = limits_of(budget, _kind(field))
+    return usd if field.endswith("_usd") else executions
+
+
+def _uses(budget: BudgetSpec, counted: Recount, period: Period) -> list[CounterTotals]:
+    return [
+        totals
+        for totals in counted.totals.values()
+        if totals.counter.budget_id == budget.id
+        and totals.counter.period == period
+        and (totals.spent_micros or totals.held_micros or totals.executions)
+    ]
+
+
+def _denied(budget: BudgetSpec, counted: Recount, at: datetime, zone: str) -> set[str]:
+    """The scopes for which a budget denies every call."""
+    if budget.enforcement_mode != "hard":
+        return set()
+    return {
+        use.counter.scope
+        for field in _limits(budget)
+        for use in _uses(budget, counted, period_of(_kind(field), at, zone))
+        if _used(use, field) >= (_limit_of(budget, field) or 0)
+    }
 
 
 def _kind(field: str) -> PeriodKind:
@@ -203,6 +267,10 @@ def _carried(totals: CounterTotals, field: str) -> int:
 
 def _words(number: int, field: str) -> str:
     return amount(number) if field.endswith("_usd") else f"{number:,}"
+
+
+def _both(used: int, limit: int, field: str) -> tuple[str, str]:
+    return amounts(used, limit) if field.endswith("_usd") else (f"{used:,}", f"{limit:,}")
 
 
 def _verb(field: str) -> str:

@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from engine.document.schema import RateLimitSpec
-from engine.money import format_usd, to_micros
+from engine.money import MICROS_PER_USD, format_usd, to_micros
+
+MICROS_PER_CENT = MICROS_PER_USD // 100
 
 _OBJECTS = {
     "document": "",
@@ -72,9 +74,32 @@ def field_change(
     return f"{subject}{name} {_pair(old, new, usd=field.endswith('_usd'), none='unlimited' if limits else 'none')}"
 
 
-def amount(micros: int) -> str:
-    """Dollars without their sign, as `field_change` writes them: `312`, `40.12`, `1,500`."""
+def amount(micros: int, *, exact: bool = False) -> str:
+    """Dollars without their sign, as `field_change` writes them: `312`, `40.12`, `1,500`.
+
+    Cents are enough unless they would hide the amount; with `exact`, every digit.
+    """
+    if not exact and abs(micros) >= MICROS_PER_CENT:
+        cents = round(micros, -4)
+        # `500.00` is not quite 500: only a whole amount is written without cents.
+        return f"{Decimal(cents) / MICROS_PER_USD:,.2f}" if micros % MICROS_PER_USD else f"{micros // MICROS_PER_USD:,}"
     return format_usd(micros, exact=True).replace("$", "").removesuffix(".00")
+
+
+def amounts(first: int, second: int) -> tuple[str, str]:
+    """Two amounts that stand side by side: exact where they would look equal and are not."""
+    exact = first != second and _looks(first) == _looks(second)
+    return amount(first, exact=exact), amount(second, exact=exact)
+
+
+def addition(kind: str, identifier: str | None, field: str, value: Any) -> str:
+    """`timezone America/New_York`: what a first document says other than as usual."""
+    subject = f"{_OBJECTS[kind]}{identifier or ''}".strip()
+    return f"{subject} {field} {_shown(value, usd=field.endswith('_usd'))}".strip()
+
+
+def _looks(micros: int) -> str:
+    return amount(micros).removesuffix(".00")
 
 
 def _summary(kind: str, spec: Any, facts: Mapping[str, Any]) -> str:
@@ -145,7 +170,8 @@ def _several(names: list[str] | None) -> str:
 
 def _pair(old: Any, new: Any, *, usd: bool = False, none: str = "none") -> str:
     if usd and old is not None and new is not None:
-        return f"{_dollars(old)} -> {_shown(new, usd=True)}"
+        before, after = amounts(to_micros(Decimal(old)), to_micros(Decimal(new)))
+        return f"{before} -> {after} USD"
     return f"{_shown(old, usd=usd, none=none)} -> {_shown(new, usd=usd, none=none)}"
 
 
@@ -154,7 +180,7 @@ def _shown(value: Any, *, usd: bool = False, none: str = "none") -> str:
         case None:
             return none
         case _ if usd:
-            return f"{_dollars(value)} USD"
+            return f"{amount(to_micros(Decimal(value)))} USD"
         case bool():
             return "true" if value else "false"
         case int():
@@ -167,7 +193,3 @@ def _shown(value: Any, *, usd: bool = False, none: str = "none") -> str:
             return ", ".join(f"{name}={_shown(part)}" for name, part in value.items())
         case _:
             return json.dumps(value, ensure_ascii=False)
-
-
-def _dollars(value: str) -> str:
-    return amount(to_micros(Decimal(value)))

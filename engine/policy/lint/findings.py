@@ -53,7 +53,7 @@ class Example:
 class Finding:
     """One thing to mend, in a sentence that names the fix; `policy_id` is `None` when it is about no single policy."""
 
-    code: FindingCode
+    code: StrEnum
     policy_id: str | None
     message: str
     example: Example | None = None

@@ -27,7 +27,13 @@ AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday"]
 OFFICE = {"days": WEEKDAYS, "start_time": "09:00", "end_time": "17:00", "timezone": "America/New_York"}
 COPILOT = {"provider": "copilot_studio", "team": "team-hr", "environment": "production", "tags": ["hr", "approved"]}
-CODING = {"provider": "azure_openai", "team": "team-eng", "environment": "production", "tags": ["eng"]}
+CODING = {
+    "provider": "azure_openai",
+    "model": "gpt-4o",
+    "team": "team-eng",
+    "environment": "production",
+    "tags": ["eng"],
+}
 ALL = {"policy_id": "all", "effect": "allow", "priority": 20}
 
 
