@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -30,6 +31,10 @@ def main() -> NoReturn:
     """
     from engine.errors import BursarError
 
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a letter gets another one instead of an error.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()

@@ -15,7 +15,7 @@ from engine.admission.record import CheckRecord
 from engine.clock import from_ms
 from engine.decision import Decision, ReasonCode
 from engine.document.live import LiveDocument
-from engine.explain import PolicyView
+from engine.policy.cures import PolicyView
 from engine.policy.result import PolicyVerdict
 from engine.pricing.basis import Estimate, Pricing
 from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION

@@ -15,7 +15,8 @@ from engine.pricing.basis import Estimate, Pricing
 if TYPE_CHECKING:
     from engine.admission.answers import CheckAnswer
     from engine.admission.record import CheckRecord
-    from engine.explain import Explanation, PolicyView
+    from engine.explain import Explanation
+    from engine.policy.cures import PolicyView
 
 Outcome = Literal["allowed", "denied"]
 HoldState = Literal["denied", "held", "settled", "cancelled", "expired"]

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from engine.decision import WINDOWS
 from engine.money import format_usd
-from engine.policy.applies import Applies, Condition
-from engine.policy.combining import ConflictResolutionStrategy
-from engine.policy.context import PolicyContext
-from engine.policy.explain import condition_text, found_text
+from engine.policy.cures import policy_cures
 from engine.policy.policy import PolicyEffect
-from engine.policy.result import ConditionResult, PolicyVerdict
+from engine.policy.result import ConditionResult
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from engine.decision import CounterReading, Decision, RateReading
-    from engine.policy.engine import PolicyEngine
-    from engine.policy.result import PolicyEvaluationResult
 
 _PERIODS = {"month": "monthly", "day": "daily"}
-
-
-class PolicyView(NamedTuple):
-    """The policies, what they looked at and when, and what they said."""
-
-    policies: PolicyEngine
-    context: PolicyContext
-    at: datetime
-    result: PolicyEvaluationResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +109,7 @@ def _result(exceeded: bool, hard: bool) -> Literal["passed", "failed", "marked"]
 
 def _cures(decision: Decision) -> Iterator[str]:
     if decision.policy_view is not None and decision.policy_view.result.effect is not PolicyEffect.ALLOW:
-        yield policy_cure(decision.policy_view)
+        yield from policy_cures(decision.policy_view)
     if decision.reason == "unknown_price":
         yield "add a price for this provider and model to the price book, or give estimated_cost"
     if decision.reason == "gate_unavailable":
@@ -157,40 +141,3 @@ def _rate_cures(decision: Decision) -> Iterator[str]:
     else:
         rate, window = full[0]
         yield f"raise rate limit '{rate.rate_limit_id}' per {window}, which allows no request at all"
-
-
-def policy_cure(view: PolicyView) -> str:
-    """The policy in the way, or what the nearest ALLOW would need."""
-    if view.result.verdict is PolicyVerdict.FAILED:
-        return "mend the policy that fails: see the conditions"
-    if view.result.verdict is PolicyVerdict.DENIED:
-        return _denial_cure(view)
-    nearest: tuple[int, str] | None = None
-    for policy in view.policies.ordered:
-        if policy.effect is PolicyEffect.ALLOW and not policy.shadow:
-            missing = [c for c in policy.conditions if _answer(c, view) is not Applies.YES]
-            needs = f"policy '{policy.policy_id}' needs {' and '.join(map(condition_text, missing))}"
-            if nearest is None or len(missing) < nearest[0]:
-                nearest = (len(missing), needs)
-    return "add an ALLOW policy: none is enforced" if nearest is None else nearest[1]
-
-
-def _denial_cure(view: PolicyView) -> str:
-    policy = next(
-        policy
-        for policy in map(view.policies.policies.__getitem__, view.result.matched_policies)
-        if policy.effect is PolicyEffect.DENY or view.policies.strategy is ConflictResolutionStrategy.FIRST_APPLICABLE
-    )
-    unknown = [c for c in policy.conditions if _answer(c, view) is Applies.UNKNOWN]
-    if unknown:
-        facts = ", ".join(found_text(condition, view.context, view.at) for condition in unknown)
-        return f"policy '{policy.policy_id}' stops what it cannot judge: say what is unknown ({facts})"
-    facts = " and ".join(map(condition_text, policy.conditions)) or "every call"
-    return f"policy '{policy.policy_id}' denies {facts}: change the call or the policy"
-
-
-def _answer(condition: Condition, view: PolicyView) -> Applies | None:
-    try:
-        return condition.applies(view.context, view.at)
-    except Exception:  # noqa: BLE001 - a condition of somebody else's, which was not asked while deciding
-        return None

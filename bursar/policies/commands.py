@@ -27,14 +27,14 @@ def run_file(
     document: DocumentFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a file of policy tests: requests, instants, and what must come of them.
+    r"""Run a file of policy tests: requests, instants, and what must come of them.
 
     Needs no ledger and no server. Exit codes: 0 all passed, 1 some failed, 2 a file that cannot be used.
 
     Example: bursar policies test policies.test.yaml
 
     A file: {document: bursar.yaml, tests: [{name: office hours, request: {agent_id: copilot_hr, country: US},
-    at: "2026-11-25T10:00:00-05:00", expect: {effect: allow, policies: [office]}}]}
+    at: "2026-11-25T10:00:00-05:00", expect: {effect: allow, policies: \[office]}}]}
     """
     from bursar.policies.testing import TestOptions, run_tests
 

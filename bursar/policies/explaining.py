@@ -12,12 +12,13 @@ from typing import Any
 from rich.text import Text
 
 from bursar.governing.ledger import chosen_organization, needed_ledger
-from bursar.policies.showing import as_json, conditions_table, console, nearest
+from bursar.policies.showing import as_json, console, nearest, show_conditions
 from engine.document.live import LiveDocument
 from engine.document.load import read_document
 from engine.document.policy_cases import context_of
 from engine.document.store import live_document
-from engine.explain import PolicyView, policy_cure
+from engine.policy.cures import PolicyView, policy_cures
+from engine.policy.engine import PolicyEngine
 from engine.policy.policy import PolicyEffect
 from engine.settings import read_settings
 
@@ -50,15 +51,15 @@ def explain_request(live: LiveDocument, options: ExplainOptions) -> None:
     policies, context = live.policies, context_of(live, options.request)
     result = policies.evaluate(context, options.at)
     view = PolicyView(policies, context, options.at, result)
-    cure = None if result.effect is PolicyEffect.ALLOW else policy_cure(view)
+    cures = list(policy_cures(view))
     if options.as_json:
-        print(json.dumps({"at": options.at.isoformat(), **as_json(result), "to_be_allowed": cure}, indent=2))
+        print(json.dumps({"at": options.at.isoformat(), **as_json(result), "to_be_allowed": cures}, indent=2))
         return
     out = console()
     allowed = result.effect is PolicyEffect.ALLOW
     out.print(Text("ALLOW" if allowed else "DENY", "bold green" if allowed else "bold red"), Text(result.reason))
     out.print(
-        Text(f"At {options.at.isoformat()}, by {policies.strategy.value}, {len(policies.ordered)} policies"),
+        Text(f"At {options.at.isoformat(timespec='seconds')}, by {policies.strategy.value}, {_counted(policies)}"),
         soft_wrap=True,
     )
     if result.matched_policies:
@@ -69,7 +70,7 @@ def explain_request(live: LiveDocument, options: ExplainOptions) -> None:
             Text(f"In shadow: {in_shadow}; enforced, the answer would be {result.shadow_effect.value}", "yellow"),
             soft_wrap=True,
         )
-    if cure is not None:
+    for cure in cures:
         out.print(Text(f"To be allowed: {cure}"), soft_wrap=True)
     shown = list(result.conditions)
     if len(policies.ordered) > MOST_SHOWN and not options.show_all:
@@ -78,4 +79,9 @@ def explain_request(live: LiveDocument, options: ExplainOptions) -> None:
             Text(f"Policies that apply or lack one condition (--all for all {len(policies.ordered)}):"), soft_wrap=True
         )
     out.print()
-    out.print(conditions_table(policies, shown))
+    show_conditions(out, policies, shown)
+
+
+def _counted(policies: PolicyEngine) -> str:
+    count = len(policies.ordered)
+    return f"{count} {'policy' if count == 1 else 'policies'}"

@@ -11,21 +11,41 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.policy.engine import PolicyEngine
+from engine.policy.policy import ExternalAgentPolicy
 from engine.policy.result import ConditionResult, PolicyEvaluationResult
 
 _MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow"), "error": ("!", "red")}
+NARROW = 110
+"""Columns of a terminal below which a table would break its words."""
+
 _WORDS = {"yes": "applies", "no": "does not apply", "unknown": "unknown", "error": "failed"}
 
 
-def conditions_table(policies: PolicyEngine, conditions: Iterable[ConditionResult]) -> Table:
-    """A row for each condition; the policy's own columns are filled once."""
+def show_conditions(out: Console, policies: PolicyEngine, conditions: Iterable[ConditionResult]) -> None:
+    """Print conditions policy by policy: as a table where there is room, else below each other."""
+    if out.width >= NARROW:
+        out.print(_table(policies, conditions))
+        return
+    for policy_id, group in groupby(conditions, key=lambda condition: condition.policy_id):
+        policy = policies.policies[policy_id]
+        out.print(Text(f"{policy_id}: {_effect(policy)}, priority {policy.priority}", "bold"))
+        for condition in group:
+            mark, colour = _MARKS[condition.result]
+            out.print(Text(f"  {mark} {condition.condition}", colour))
+            out.print(Text(f"      {condition.found}"))
+
+
+def _effect(policy: ExternalAgentPolicy) -> str:
+    return f"{policy.effect.value}, in shadow" if policy.shadow else policy.effect.value
+
+
+def _table(policies: PolicyEngine, conditions: Iterable[ConditionResult]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Policy", "Effect", "Priority", "Condition", "Found", ""):
         table.add_column(column, overflow="fold", justify="right" if column == "Priority" else "left")
     for policy_id, group in groupby(conditions, key=lambda condition: condition.policy_id):
         policy = policies.policies[policy_id]
-        effect = f"{policy.effect.value}, in shadow" if policy.shadow else policy.effect.value
-        first = (policy_id, effect, str(policy.priority))
+        first = (policy_id, _effect(policy), str(policy.priority))
         for condition in group:
             mark, colour = _MARKS[condition.result]
             result = Text(f"{mark} {_WORDS[condition.result]}", style=colour)

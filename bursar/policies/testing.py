@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from bursar.policies.showing import as_json, conditions_table, console
+from bursar.policies.showing import as_json, console, show_conditions
 from engine.document.live import LiveDocument
 from engine.document.load import read_document
 from engine.document.policy_cases import CaseResult, CasesSpec, run_case, untested
@@ -30,7 +32,7 @@ class TestOptions:
 
 def run_tests(options: TestOptions) -> bool:
     """Run every test of the file and print what came of it; whether all passed."""
-    cases = read_cases(options.file)
+    cases = _read(options.file)
     live = LiveDocument(0, read_document(_document(options, cases)))
     results = [run_case(live, case) for case in cases.tests]
     if options.as_json:
@@ -38,6 +40,16 @@ def run_tests(options: TestOptions) -> bool:
     else:
         _print(console(), live, results)
     return all(result.passed for result in results)
+
+
+def _read(file: Path) -> CasesSpec:
+    try:
+        return read_cases(file)
+    except DocumentError as refused:
+        sys.stderr.write(f"bursar: {refused}\n")
+        for problem in refused.problems[1:]:
+            sys.stderr.write(f"  {problem}\n")
+        raise typer.Exit(2) from None
 
 
 def _document(options: TestOptions, cases: CasesSpec) -> Path:
@@ -54,7 +66,7 @@ def _print(out: Console, live: LiveDocument, results: list[CaseResult]) -> None:
         for problem in result.problems:
             out.print(Text(f"    {problem}"), soft_wrap=True)
         if result.problems and result.result is not None:
-            out.print(conditions_table(live.policies, _concerned(result)))
+            show_conditions(out, live.policies, _concerned(result))
     failed = sum(not result.passed for result in results)
     out.print(f"{len(results)} test{'s' if len(results) != 1 else ''}, {failed} failed")
     missed = untested(live, results)

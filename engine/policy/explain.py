@@ -10,7 +10,7 @@ from engine.ids import is_id
 from engine.policy.applies import Condition
 from engine.policy.conditions import NameCondition, TagCondition, known_tags
 from engine.policy.context import PolicyContext
-from engine.policy.countries import known_country
+from engine.policy.countries import UNKNOWN_COUNTRIES, country_mistake, known_country
 from engine.policy.location import LocationCondition, known_address
 from engine.policy.policy import ExternalAgentPolicy, asked
 from engine.policy.result import ConditionResult
@@ -56,7 +56,7 @@ def found_text(condition: Condition, context: PolicyContext, at: datetime) -> st
         case LocationCondition():
             parts = []
             if condition.countries:
-                parts.append(_fact("country", context.country, known=lambda value: known_country(value) is not None))
+                parts.append(_country_text(context.country))
             if condition.networks:
                 parts.append(_fact("ip", context.ip, known=lambda value: known_address(value) is not None))
             return ", ".join(parts)
@@ -67,6 +67,12 @@ def found_text(condition: Condition, context: PolicyContext, at: datetime) -> st
             return f"time {at.astimezone(zone(name)):%a %Y-%m-%d %H:%M:%S} {name}"
         case _:
             return ""
+
+
+def _country_text(value: object) -> str:
+    known = known_country(value) is not None
+    mistaken = isinstance(value, str) and not known and value.upper() not in UNKNOWN_COUNTRIES
+    return f"country {country_mistake(value)}"[:120] if mistaken else _fact("country", value, known=lambda _: known)
 
 
 def _found(condition: Condition, context: PolicyContext, at: datetime) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from bursar.policies.showing import show_conditions
+from engine.document.live import LiveDocument
+from engine.document.load import parse_text
+from engine.policy.context import PolicyContext
 
 DOCUMENT = """\
 organization: acme
@@ -66,7 +74,6 @@ def test_a_failed_test_ends_with_1_and_says_what_came_instead(policies: Any) -> 
     ("arguments", "said"),
     [
         (["none.yaml"], "none.yaml: cannot be read"),
-        (["bursar.yaml"], "bursar.yaml: tests: is required (and 3 more)"),
         (["good.yaml", "--document", "none.yaml"], "none.yaml: cannot be read"),
     ],
 )
@@ -77,6 +84,36 @@ def test_a_file_that_cannot_be_used_ends_with_2_and_one_sentence(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"bursar: {said}")
     assert done.stderr.count("\n") == 1
+
+
+def test_every_mistake_in_a_file_of_tests_is_listed(policies: Any) -> None:
+    done = policies.run("policies", "test", "bursar.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "bursar: bursar.yaml: tests: is required (and 3 more)",
+        "  line 1: organization: is not a known key; known here: document, tests",
+        "  line 2: agents: is not a known key; known here: document, tests",
+        "  line 4: policies: is not a known key; known here: document, tests",
+    ]
+
+
+def test_a_terminal_without_ticks_gets_something_else(policies: Any) -> None:
+    done = policies.run("policies", "test", "good.yaml", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "? passed office hours")
+
+
+def test_on_a_narrow_terminal_conditions_stand_below_each_other(policies: Any) -> None:
+    out = Console(file=io.StringIO(), width=60)
+    live = LiveDocument(0, parse_text(DOCUMENT, "bursar.yaml").document)
+    at = datetime(2026, 11, 26, 4, tzinfo=UTC)
+    show_conditions(out, live.policies, live.policies.conditions(PolicyContext(environment="production"), at))
+    assert isinstance(out.file, io.StringIO)
+    assert out.file.getvalue().splitlines()[:4] == [
+        "block_dev: deny, priority 1",
+        "  ✗ environment=development",
+        "      environment=production",
+        "office: allow, priority 25",
+    ]
 
 
 def test_a_request_is_explained_condition_by_condition(policies: Any) -> None:

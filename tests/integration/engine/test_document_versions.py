@@ -247,17 +247,62 @@ def test_a_plan_says_what_becomes_of_what_is_spent(acme_on_each: Any) -> None:
     ]
     each = {**budgets[1], "monthly_budget_usd": 450}
     assert planned(acme, at, budgets=[budgets[0], each]) == [
-        "budget each monthly 400 -> 450 USD; what is already spent is kept: 2 agents, at most 300 (copilot_hr)"
+        "budget each monthly 400 -> 450 USD; 2 agents have spent, at most 300 (copilot_hr); kept"
+    ]
+    assert cap(monthly_budget_usd="312.05") == [
+        "budget cap monthly 500 -> 312.05 USD; 312 already spent is kept, 0.05 left"
+    ]
+    each = {**budgets[1], "monthly_budget_usd": 310}
+    assert planned(acme, at, budgets=[budgets[0], each]) == [
+        "budget each monthly 400 -> 310 USD; 2 agents have spent, at most 300 (copilot_hr); kept, at least 10 left"
     ]
     each = {**budgets[1], "monthly_budget_usd": 100}
-    (lowered,) = planned(acme, at, budgets=[budgets[0], each])
-    assert lowered.startswith("budget each monthly 400 -> 100 USD; 300 of 100 is already used by copilot_hr: ")
-    assert lowered.endswith(f"calls of 1 agent out of 2 are denied {UNTIL}")
+    assert planned(acme, at, budgets=[budgets[0], each]) == [
+        "budget each monthly 400 -> 100 USD; "
+        f"1 of 2 agents has used it up (copilot_hr: 300 of 100): its calls are denied {UNTIL}"
+    ]
+    each = {**budgets[1], "monthly_budget_usd": 11, "daily_execution_limit": 1}
+    both = planned(acme, at, budgets=[budgets[0], each])
+    assert both[0].endswith(f"; 2 of 2 agents have used it up (copilot_hr: 300 of 11): their calls are denied {UNTIL}")
+    assert "; 2 of 2 agents have used it up (coder: 1 of 1): " in both[1].replace("copilot_hr", "coder")
     (moved,) = planned(acme, at, timezone="UTC")
-    assert moved.startswith(f"timezone {zone} -> UTC; budget cap monthly counts what its period has already spent: 312")
+    assert moved.splitlines() == [
+        f"timezone {zone} -> UTC",
+        "  budget cap monthly counts what its period has already spent: 312",
+        "  budget each monthly counts what its period has already spent: 2 agents, at most 300 (copilot_hr)",
+    ]
     assert planned(acme, at + timedelta(days=20), budgets=[{**budgets[0], "monthly_budget_usd": 1}, budgets[1]]) == [
         "budget cap monthly 500 -> 1 USD"
     ], "another month has spent nothing"
+
+
+def test_a_plan_says_whose_calls_are_allowed_again(acme: Any) -> None:
+    cap = {"id": "cap", "per": "org", "monthly_budget_usd": 40}
+    each = {"id": "each", "per": "agent", "monthly_budget_usd": 20, "monthly_execution_limit": 1}
+    soft = {"id": "soft", "per": "org", "monthly_budget_usd": 1, "enforcement_mode": "soft"}
+    acme.write(budgets=[cap, each, soft], timezone="America/New_York")
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    service = acme.clocked_service(at)
+    spend(acme, service, "copilot_hr", 20)
+    spend(acme, service, "coder", 20)
+    assert acme.writer(service).drain(give_up_after=20)
+    again = "that it denies now are allowed again"
+    assert planned(acme, at, budgets=[{**cap, "monthly_budget_usd": 80}, each, soft])[0].splitlines() == [
+        "budget cap monthly 40 -> 80 USD",
+        "  40 already spent is kept",
+        f"  calls {again}",
+    ]
+    assert planned(acme, at, budgets=[each, soft]) == [
+        f"budget cap removed (it was: per org, monthly 40 USD); calls {again}"
+    ]
+    assert planned(acme, at, budgets=[{**cap, "enforcement_mode": "soft"}, each, soft]) == [
+        f"budget cap enforcement_mode hard -> soft; calls {again}"
+    ]
+    (one,) = planned(acme, at, budgets=[cap, {**each, "monthly_budget_usd": 80}, soft])
+    assert "again" not in one, "the other limit of the budget still denies"
+    two = planned(acme, at, budgets=[cap, {**each, "monthly_budget_usd": 80, "monthly_execution_limit": 9}, soft])
+    assert [f"calls of 2 agents {again}" in sentence for sentence in two] == [True, False], "it is said once"
+    assert again not in planned(acme, at, budgets=[cap, each])[0], "a soft budget denies nothing"
 
 
 def test_a_plan_counts_what_is_held_as_used(acme: Any) -> None:
@@ -268,3 +313,5 @@ def test_a_plan_counts_what_is_held_as_used(acme: Any) -> None:
     acme.store(service)
     (sentence,) = planned(acme, utc_now(), budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 200}])
     assert "; 250 of 200 is already used (150 of it held): calls are denied until " in sentence
+    (sentence,) = planned(acme, utc_now(), budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 260}])
+    assert sentence.endswith("; 100 already spent is kept, 10 left besides 150 held")

@@ -12,6 +12,8 @@ from engine.document.diff import diff_documents
 from engine.document.export import export_text, with_based_on
 from engine.document.load import parse_document, parse_text
 from engine.document.schema import GovernanceDocument
+from engine.document.wording import amounts
+from engine.money import to_micros
 
 BASE: dict[str, Any] = {
     "organization": "acme",
@@ -76,6 +78,8 @@ def sentences(old: GovernanceDocument | None, new: GovernanceDocument) -> list[s
         ("agents/hook", {"provider": "webhook"}, "agent hook added: provider webhook"),
         ("budgets/0/monthly_budget_usd", 800, "budget team-hr monthly 500 -> 800 USD"),
         ("budgets/0/monthly_budget_usd", "0.5", "budget team-hr monthly 500 -> 0.50 USD"),
+        ("budgets/0/monthly_budget_usd", "352.514567", "budget team-hr monthly 500 -> 352.51 USD"),
+        ("budgets/0/monthly_budget_usd", "500.004", "budget team-hr monthly 500 -> 500.004 USD"),
         ("budgets/0/monthly_budget_usd", None, "budget team-hr monthly 500 USD -> unlimited"),
         ("budgets/0/monthly_execution_limit", 10_000, "budget team-hr monthly executions unlimited -> 10,000"),
         ("budgets/0/warning_threshold", 0.75, "budget team-hr warning_threshold 0.8 -> 0.75"),
@@ -180,11 +184,34 @@ def test_a_change_says_what_it_is_for_programs() -> None:
     assert added["new"]["provider"] == "webhook"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [
+        ("353.508312", "352.51", ("353.51", "352.51")),
+        ("1.800001", "0.01", ("1.80", "0.01")),
+        ("500", "1234", ("500", "1,234")),
+        ("0.004321", "12345.678", ("0.004321", "12,345.68")),
+        ("352.508312", "352.51", ("352.508312", "352.51")),
+        ("499.999999", "500", ("499.999999", "500")),
+        ("499.999999", "499.999999", ("500.00", "500.00")),
+        ("0.5", "0", ("0.50", "0")),
+    ],
+)
+def test_amounts_have_cents_and_more_only_where_they_would_look_equal(
+    first: str, second: str, shown: tuple[str, str]
+) -> None:
+    assert amounts(to_micros(first), to_micros(second)) == shown
+
+
 def test_a_first_document_adds_everything_and_going_back_undoes_it() -> None:
     first = diff_documents(None, document())
     assert {change.kind for change in first} == {"added"}
     assert len(first) == 2 + 2 + 2 + 2 + 2 + 1
     assert sentences(None, document({"organization": "acme"})) == []
+    zoned = diff_documents(None, document(timezone="America/New_York", prices={"unknown_price": "deny"}))
+    assert {change.kind for change in zoned} == {"added"}, "nothing was in force that could change"
+    assert str(zoned[0]) == "timezone America/New_York"
+    assert (zoned[0].field, zoned[0].old, zoned[0].new) == ("timezone", None, "America/New_York")
     back = diff_documents(document(), document({"organization": "acme"}))
     assert [(change.object, change.id) for change in back] == [(change.object, change.id) for change in first]
     assert {change.kind for change in back} == {"removed"}
@@ -193,7 +220,12 @@ def test_a_first_document_adds_everything_and_going_back_undoes_it() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("# Ours\norganization: acme  # us\n", "# Ours\nbased_on: 8\norganization: acme  # us\n"),
+        ("# Ours\norganization: acme  # us\n", "based_on: 8\n# Ours\norganization: acme  # us\n"),
+        ("# Ours\n\n  organization: acme\n", "  based_on: 8\n# Ours\n\n  organization: acme\n"),
+        ("# Ours\nbased_on: 7\norganization: acme\n", "# Ours\nbased_on: 8\norganization: acme\n"),
+        ("# Ours\r\norganization: acme\r\n", "based_on: 8\r\n# Ours\r\norganization: acme\r\n"),
+        ("# Ours\n---\norganization: acme\n", "# Ours\n---\nbased_on: 8\norganization: acme\n"),
+        ("%YAML 1.1\n---\norganization: acme\n", "%YAML 1.1\n---\nbased_on: 8\norganization: acme\n"),
         ("based_on: 7  # keep\norganization: acme\n", "based_on: 8  # keep\norganization: acme\n"),
         ("organization: acme\r\nbased_on:   7\r\n", "organization: acme\r\nbased_on:   8\r\n"),
         ("organization: acme\r\n", "based_on: 8\r\norganization: acme\r\n"),
@@ -213,6 +245,7 @@ def test_a_first_document_adds_everything_and_going_back_undoes_it() -> None:
             '{"agents": {"based_on": {"provider": "based_on"}}, "organization": "a", "based_on": 8}',
         ),
         ("\ufefforganization: acme\nbased_on: 7\n", "\ufefforganization: acme\nbased_on: 8\n"),
+        ("\ufeff# Ours\norganization: acme\n", "\ufeffbased_on: 8\n# Ours\norganization: acme\n"),
     ],
 )
 def test_a_text_says_its_version_and_keeps_everything_else(text: str, expected: str) -> None:
@@ -229,6 +262,6 @@ def test_a_version_without_a_text_is_written_so_that_it_reads_back_the_same(want
 def test_a_text_in_another_format_than_wanted_is_written_anew() -> None:
     applied = "# ours\norganization: acme\n"
     each = parse_text(applied, "test").document
-    assert export_text(each, 2, applied) == "# ours\nbased_on: 2\norganization: acme\n"
+    assert export_text(each, 2, applied) == "based_on: 2\n# ours\norganization: acme\n"
     assert json.loads(export_text(each, 2, applied, "json")) == {"based_on": 2, "organization": "acme"}
     assert export_text(each, 2, '{"organization": "acme"}', "yaml") == "based_on: 2\norganization: acme\n"
