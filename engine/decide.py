@@ -59,7 +59,7 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
     at = from_ms(at_ms)
     policy = live.policies.evaluate(context, at, timeless)
     denied = _POLICY_REASONS.get(policy.verdict)
-    denial = policy.reason
+    denial = policy.reason if denied else ""
     try:
         estimate = _estimate(facts, size)
     except UnknownPrice as unknown:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-import secrets
 import time
 
 from engine.errors import InvalidValue
@@ -59,9 +59,6 @@ def repeatable_decision_id(org_id: str, key: str) -> str:
 def new_decision_id(at_ms: int | None = None) -> str:
     """Make a UUID of version 7 (RFC 9562): sorts by creation time, 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    random = secrets.randbits(74)
-    value = (milliseconds & ((1 << 48) - 1)) << 80
-    value |= 0x7 << 76 | (random >> 62) << 64
-    value |= 0b10 << 62 | (random & ((1 << 62) - 1))
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time_text, random = f"{milliseconds & ((1 << 48) - 1):012x}", os.urandom(10).hex()
+    variant = "89ab"[int(random[3], 16) & 3]
+    return f"{time_text[:8]}-{time_text[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"

@@ -9,19 +9,28 @@ from pathlib import Path
 from bursar.governing.authorship import author_or_user, checked_reason
 from bursar.governing.drift import say_drift
 from bursar.governing.enforcing import put_in_force, running_gate
-from bursar.governing.files import rewrite
-from bursar.governing.ledger import chosen_organization, existing_ledger, live_or_none, made_ledger, needed_ledger
-from bursar.governing.planning import plan_against, say_plan
+from bursar.governing.files import is_read_only, read_listing, rewrite
+from bursar.governing.ledger import (
+    chosen_organization,
+    existing_ledger,
+    live_or_none,
+    made_ledger,
+    named,
+    needed_ledger,
+    other_organizations,
+)
+from bursar.governing.linting import findings_of
+from bursar.governing.planning import plan_against, say_findings, say_plan
 from bursar.governing.screen import confirmed, is_interactive, say
 from engine.clock import utc_now
 from engine.document.export import with_based_on
-from engine.document.load import DocumentSource, read_source
+from engine.document.load import DocumentSource
 from engine.document.schema import GovernanceDocument
 from engine.document.store import DocumentMoved, document_version, publish, source_text, version_history
 from engine.errors import BursarError, DocumentError, InvalidValue
 from engine.settings import Settings, read_settings
 
-DONE, DECLINED = 0, 1
+DONE, DECLINED, INTERRUPTED = 0, 1, 130
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ def run_apply(file: Path, *, reason: str, author: str | None, base: int | None, 
     """Apply a file. Returns the exit code."""
     if base is not None and base < 0:
         raise InvalidValue("--base", f"must be the number of a version, or 0 for none, got {base}")
-    source = read_source(file)
+    source = read_listing(file)
     new = NewVersion(source.document, source.text, author_or_user(author), checked_reason(reason), str(file))
     given = source.based_on if base is None else base
 
@@ -82,14 +91,17 @@ def _make_live(
     """Show the plan, ask, publish, put in force.
 
     1. Plan against what is live. Nothing to change: done.
-    2. Without a base, the version planned against is it, if there is a person who sees the plan.
+    2. Without a base, the version planned against is it, if there is a person who sees the plan. A first version needs
+       neither, unless the ledger has other organizations: then this one may be a typing error.
     3. Publish by compare-and-set on the base: whoever was first wins, the other is told.
     4. Install the version in Redis, and say whether it is in force.
     """
     org_id = new.document.organization
+    now = utc_now()
     with existing_ledger(settings) as database:
         live = live_or_none(database, org_id)
-        plan = plan_against(database, live, new.document, utc_now())
+        plan = plan_against(database, live, new.document, now)
+        others = other_organizations(database, org_id) if live is None and base is None else []
         if plan.changes_nothing:
             say(f"{org_id}: no change; version {plan.base} is live and means the same")
             return DONE
@@ -98,11 +110,24 @@ def _make_live(
     if base is None:
         if plan.base and not planned_is_base and not is_interactive():
             raise missing(plan.base)
+        if others and (yes or not is_interactive()):
+            raise DocumentError(
+                f"{org_id!r} has no version yet and this ledger already has {named(others)}: correct `organization` in "
+                f"{new.what}, or give --base 0 to make another organization"
+            )
         base = plan.base
     say_plan(plan)
-    if not yes and is_interactive() and not confirmed(f"Make version {plan.version} live?"):
-        say("Nothing was changed.")
-        return DECLINED
+    say_findings(findings_of(new.document, now))
+    if not yes and is_interactive():
+        beside = f" of another organization, {org_id!r} beside {named(others)}" if others else ""
+        try:
+            agreed = confirmed(f"Make version {plan.version}{beside} live?")
+        except KeyboardInterrupt:
+            say("Nothing was changed.")
+            return INTERRUPTED
+        if not agreed:
+            say("Nothing was changed.")
+            return DECLINED
     with running_gate(settings) as gate, made_ledger(settings) as ledger:
         try:
             made = publish(ledger, new.document, base=base, author=new.author, reason=new.reason, source_text=new.text)
@@ -131,6 +156,9 @@ def _refuse(settings: Settings, org_id: str, base: int, what: str) -> int:
 
 
 def _rewrite_base(written: DocumentSource, version: int) -> None:
+    if is_read_only(written.path):
+        say(f"{written.path} is read-only: set based_on: {version} there yourself", to_stderr=True)
+        return
     try:
         rewrite(written.path, written.text, with_based_on(written.text, version))
     except BursarError as problem:

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Governance document, YAML or JSON.")]
+# Whether a file can be read is found by reading it, which says why not in one sentence.
+File = Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="Governance document, YAML or JSON.")]
 Org = Annotated[str | None, typer.Option("--org", metavar="ID", help="The organization. Default: the only one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.")]
 Author = Annotated[str | None, typer.Option(metavar="NAME", help="Who, for the history. Default: your user name.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class _ErrorsAreOne(TyperCommand):
@@ -53,7 +53,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Governance documents, YAML or JSON.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", readable=False, help="Governance documents, YAML or JSON.")
+    ],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when something is probably not meant.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,15 +101,19 @@ def apply(
         int | None,
         typer.Option(metavar="N", help="The version that the file was made from. Default: its based_on."),
     ] = None,
-    yes: Yes = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask. Off a terminal a base is needed all the same."),
+    ] = False,
 ) -> None:
     """Make a governance document the live version, in force at once.
 
     The version that the file was made from must still be live: --base, or `based_on: N` in the file. Without either
-    the plan is shown on a terminal, and the version it was made against counts. The first version needs none. After a
-    success `based_on` in the file names the new version.
+    the plan is shown on a terminal, and the version it was made against counts. The first version needs none; in a
+    ledger with other organizations it needs --base 0 where nobody is asked. After a success `based_on` in the file
+    names the new version.
 
-    Exit codes: 0 applied or no change, 1 not confirmed, 2 an error, 3 another version is live.
+    Exit codes: 0 applied or no change, 1 not confirmed, 2 an error, 3 another version is live, 130 interrupted.
 
     Example: bursar apply bursar.yaml --reason "more room for HR until June"
     """
@@ -147,9 +153,12 @@ def diff(
 
 def export(
     version: Annotated[int | None, typer.Option(metavar="N", help="Default: the live one.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: standard output.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="Default: standard output.")] = None,
     wanted: Annotated[
-        str | None, typer.Option("--format", metavar="yaml|json", help="Default: as it was applied, or yaml.")
+        str | None,
+        typer.Option(
+            "--format", metavar="yaml|json", help="Default: by the ending of FILE, else as it was applied, or yaml."
+        ),
     ] = None,
     org: Org = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file when it exists.")] = False,
@@ -170,11 +179,12 @@ def rollback(
     reason: Reason,
     author: Author = None,
     org: Org = None,
-    yes: Yes = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Make a new version with the content of an old one, in force at once. Shows the plan and asks.
 
-    Exit codes: 0 done or no change, 1 not confirmed, 2 an error, 3 another version became live meanwhile.
+    Exit codes: 0 done or no change, 1 not confirmed, 2 an error, 3 another version became live meanwhile, 130
+    interrupted.
 
     Example: bursar rollback 7 --reason "8 denied the night jobs"
     """

@@ -44,7 +44,11 @@ def running_gate(settings: Settings) -> Iterator[RedisGate | None]:
 def put_in_force(database: Database, gate: RedisGate | None, org_id: str, version: int, settings: Settings) -> str:
     """Install the live version in Redis, or have its ledger writer do it. Returns a sentence on what came of it."""
     if gate is None:
-        return f"No private server runs in {settings.state_dir}: services read version {version} when they start."
+        # Services may run all the same, with a Redis that this process was not told of.
+        return (
+            f"No server was told: BURSAR_REDIS_URL is not set and no private server runs in {settings.state_dir}. "
+            f"Running services take version {version} up within {settings.cache_ttl_seconds} s."
+        )
     drain = LedgerDrain(database, gate, org_id, lease_seconds=settings.lease_seconds)
     later = f"services take version {version} up within {settings.cache_ttl_seconds} s"
     deadline = time.monotonic() + PATIENCE_SECONDS

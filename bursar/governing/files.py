@@ -1,4 +1,4 @@
-"""Write files as a whole or not at all."""
+"""Read documents with all their problems; write files as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from engine.errors import BursarError
+from bursar.governing.screen import shown
+from engine.document.load import DocumentSource, read_source
+from engine.errors import BursarError, DocumentError
 
+MOST_PROBLEMS_SHOWN = 10
 _MARK = "\ufeff"
 
 
@@ -24,6 +27,29 @@ def rewrite(path: Path, expected: str, text: str) -> None:
     if found.removeprefix(_MARK) != expected:
         raise BursarError(f"{path} was changed meanwhile and is left as it is")
     _replace(path, (_MARK if found.startswith(_MARK) else "") + text)
+
+
+def read_listing(path: Path) -> DocumentSource:
+    """Read a document; when several things are wrong with it, the error lists the others below the first."""
+    try:
+        return read_source(path)
+    except DocumentError as error:
+        others = error.problems[1:]
+        if not others:
+            raise
+        lines = [str(error), *(f"  {problem}" for problem in others[:MOST_PROBLEMS_SHOWN])]
+        if len(others) > MOST_PROBLEMS_SHOWN:
+            more = len(others) - MOST_PROBLEMS_SHOWN
+            lines.append(f"  ... and {more:,} more; bursar validate {shown(str(path))} lists all")
+        raise DocumentError("\n".join(lines), error.problems) from None
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether a file is marked as not to be written by anybody, whatever this user may do to its directory."""
+    try:
+        return not path.stat().st_mode & 0o222
+    except OSError:
+        return False
 
 
 def write_new(path: Path, text: str, *, force: bool) -> None:

@@ -14,6 +14,8 @@ from engine.ledger.migrate import migrate
 from engine.ledger.organizations import organization_ids
 from engine.settings import Settings
 
+MOST_NAMED = 5
+
 
 @contextlib.contextmanager
 def existing_ledger(settings: Settings) -> Iterator[Database | None]:
@@ -65,6 +67,21 @@ def chosen_organization(database: Database, wanted: str | None) -> str:
     if wanted not in known:
         raise BursarError(f"--org: {wanted!r} is not in this ledger, which has {listed}")
     return wanted
+
+
+def other_organizations(database: Database | None, org_id: str) -> list[str]:
+    """The organizations that this ledger has besides `org_id`."""
+    if database is None:
+        return []
+    with database.read() as connection:
+        return [known for known in organization_ids(connection) if known != org_id]
+
+
+def named(organizations: list[str]) -> str:
+    """Their names for a sentence; of many the first."""
+    listed = ", ".join(organizations[:MOST_NAMED])
+    more = len(organizations) - MOST_NAMED
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def live_or_none(database: Database | None, org_id: str) -> LiveDocument | None:

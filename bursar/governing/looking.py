@@ -28,6 +28,8 @@ from engine.document.store import (
 from engine.errors import InvalidValue
 from engine.settings import read_settings
 
+_FORMATS = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+
 
 def run_history(*, org: str | None, limit: int, as_json: bool) -> None:
     """List the versions, newest first."""
@@ -70,6 +72,8 @@ def run_export(*, org: str | None, version: int | None, out: Path | None, wanted
     """Write one version as a file to edit and apply."""
     if wanted not in (None, "yaml", "json"):
         raise InvalidValue("--format", f"must be yaml or json, got {wanted!r}")
+    if wanted is None and out is not None:
+        wanted = _FORMATS.get(out.suffix.lower())
     with needed_ledger(read_settings()) as database:
         org_id = chosen_organization(database, org)
         with database.read() as connection:

@@ -25,11 +25,14 @@ def say(line: str, style: str = "", *, to_stderr: bool = False) -> None:
 
 
 def say_changes(changes: Iterable[Change | PlannedChange], *, to_stderr: bool = False) -> None:
-    """Write what changes, one line each."""
+    """Write what changes, one line each; several effects of one change have their own lines below it."""
     for each in changes:
-        kind = each.change.kind if isinstance(each, PlannedChange) else each.kind
-        mark, style = _MARKS[kind]
-        say(f"  {mark} {each}", style, to_stderr=to_stderr)
+        planned = each if isinstance(each, PlannedChange) else PlannedChange(each)
+        mark, style = _MARKS[planned.change.kind]
+        first, *effects = planned.lines
+        say(f"  {mark} {first}", style, to_stderr=to_stderr)
+        for effect in effects:
+            say(f"      {effect}", style, to_stderr=to_stderr)
 
 
 def is_interactive() -> bool:
@@ -38,11 +41,15 @@ def is_interactive() -> bool:
 
 
 def confirmed(question: str) -> bool:
-    """Ask; everything but a yes is a no."""
+    """Ask; everything but a yes is a no. Ctrl-C is passed on, with the question's line ended."""
     sys.stdout.flush()
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
 
 
 def shown(text: str) -> str:

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.document.load import read_document
+from bursar.governing import linting
+from engine.document.load import parse_text, read_document
 from engine.document.store import live_document, version_history
 from engine.ledger.database import Database
 from engine.service import GovernanceService
@@ -66,10 +68,10 @@ def office(bursar: Any) -> Office:
     return Office(bursar)
 
 
-def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+def refused(done: subprocess.CompletedProcess[str], code: int, *words: str, lines: int = 1) -> None:
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert done.stderr.startswith("bursar: ")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == lines
     for word in words:
         assert word in done.stderr
 
@@ -119,7 +121,7 @@ def test_plan_answers_by_its_exit_code_and_creates_nothing(office: Office) -> No
 
 def test_every_error_of_plan_is_exit_code_1(office: Office) -> None:
     (office.bursar.folder / "bad.yaml").write_text(BAD)
-    refused(office.run("plan", "bad.yaml"), 1, "bad.yaml, line ", "(and 1 more)")
+    refused(office.run("plan", "bad.yaml"), 1, "bad.yaml, line ", "(and 1 more)\n  line 9: policies.0.effect", lines=2)
     refused(office.run("plan", "none.yaml"), 1, "none.yaml: cannot be read")
     for arguments in (["plan"], ["plan", "bursar.yaml", "--frobnicate"], ["plan", "bursar.yaml", "two"]):
         assert office.run(*arguments).returncode == 1
@@ -134,21 +136,22 @@ def test_every_error_of_plan_is_exit_code_1(office: Office) -> None:
 def test_a_change_goes_from_export_to_apply_and_keeps_its_comments(office: Office) -> None:
     first = office.apply()
     assert "Version 1" in first.stdout
-    assert "No private server runs" in first.stdout
+    assert first.stdout.endswith(
+        "No server was told: BURSAR_REDIS_URL is not set and no private server runs in .bursar. "
+        "Running services take version 1 up within 60 s.\n"
+    )
     assert office.file.read_text() == COMMENTED, "a file that names no base is left alone"
     done = office.run("export", "--out", "current.yaml")
     assert done.returncode == 0
     office.file = office.bursar.folder / "current.yaml"
-    top, rest = COMMENTED.split("\n", 1)
-    assert office.file.read_text() == f"{top}\nbased_on: 1\n{rest}"
+    assert office.file.read_text() == f"based_on: 1\n{COMMENTED}"
     assert office.run("plan", "current.yaml").returncode == 0
     office.edit("5000", "6000")
     office.file.chmod(0o640)
     again = office.run("apply", "current.yaml", "--reason", "more", "--author", "ada")
     assert again.returncode == 0
     assert "~ budget org monthly 5,000 -> 6,000 USD" in again.stdout
-    rest = rest.replace("5000", "6000")
-    assert office.file.read_text() == f"{top}\nbased_on: 2\n{rest}"
+    assert office.file.read_text() == f"based_on: 2\n{COMMENTED.replace('5000', '6000')}"
     assert office.file.stat().st_mode & 0o777 == 0o640
     same = office.run("apply", "current.yaml", "--reason", "more")
     assert (same.returncode, same.stdout) == (0, "acme: no change; version 2 is live and means the same\n")
@@ -157,6 +160,79 @@ def test_a_change_goes_from_export_to_apply_and_keeps_its_comments(office: Offic
     assert office.run("export", "--version", "1", "--out", "current.yaml", "--force").returncode == 0
     assert "5000" in office.file.read_text()
     assert json.loads(office.run("export", "--format", "json").stdout)["based_on"] == 2
+    folder = office.bursar.folder
+    for name, wanted in (("x.json", []), ("x.JSON", []), ("x.yaml", ["--format", "json"])):
+        assert office.run("export", "--out", name, *wanted).returncode == 0
+        assert json.loads((folder / name).read_text())["based_on"] == 2
+    for name, wanted in (("x.yml", []), ("y.json", ["--format", "yaml"]), ("x.txt", [])):
+        assert office.run("export", "--out", name, *wanted).returncode == 0
+        assert (folder / name).read_text() == office.file.read_text().replace("based_on: 1", "based_on: 2").replace(
+            "5000", "6000"
+        )
+
+
+def test_a_first_plan_is_all_additions_and_counts_them(office: Office) -> None:
+    agents = "".join(f"  a{number:02}: {{provider: webhook}}\n" for number in range(40))
+    zoned = COMMENTED.replace("organization: acme\n", "organization: acme\ntimezone: America/New_York\n")
+    office.file.write_text(zoned.replace("agents:\n", f"agents:\n{agents}"))
+    told = office.run("plan", "bursar.yaml").stdout.splitlines()
+    assert told[1] == "  + timezone America/New_York"
+    assert [line for line in told if " agent " in line] == [
+        f"  + agent a{number:02} added: provider webhook" for number in range(10)
+    ]
+    assert told[12] == "  ... and 32 more agents"
+    assert told[13].startswith("  + budget org added: ")
+    assert "42 agents, 1 budget, 1 policy" in told
+    assert len(json.loads(office.run("plan", "bursar.yaml", "--json").stdout)["changes"]) == 45
+
+
+def test_what_is_probably_not_meant_is_shown_before_it_is_applied(office: Office) -> None:
+    office.edit("effect: allow}", "effect: allow}\n  - {policy_id: never, effect: allow, priority: 90}")
+    planned = [line for line in office.run("plan", "bursar.yaml").stdout.splitlines() if line.startswith("  ! ")]
+    assert planned
+    person = Terminal(office, "apply", "bursar.yaml", "--reason", "first", NO_COLOR="1")
+    person.until("[y/N]")
+    for line in planned:
+        assert line in person.seen
+    person.type("n\n")
+    assert person.end() == 1
+    applied = office.apply().stdout.splitlines()
+    assert [line for line in applied if line.startswith("  ! ")] == planned
+    office.edit("5000", "6000")
+    office.apply("--base", "1")
+    back = office.run("rollback", "1", "--reason", "back", "--yes").stdout.splitlines()
+    assert [line for line in back if line.startswith("  ! ")] == planned
+
+
+def test_findings_are_of_the_full_hour() -> None:
+    document = parse_text(COMMENTED, "test").document
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linting, "lint_document", lambda document, at: seen.append(at) or [])
+        kolkata = timezone(timedelta(hours=5, minutes=30))
+        linting.findings_of(document, datetime(2026, 11, 25, 20, 59, 59, 7, tzinfo=kolkata))
+    assert seen == [datetime(2026, 11, 25, 15, tzinfo=UTC)]
+
+
+def test_a_file_that_nobody_may_write_is_left_alone(office: Office) -> None:
+    office.apply()
+    office.edit("organization: acme", "organization: acme\nbased_on: 1")
+    office.edit("5000", "6000")
+    before = office.file.read_text()
+    office.file.chmod(0o444)
+    done = office.apply()
+    assert done.stderr == "bursar.yaml is read-only: set based_on: 2 there yourself\n"
+    assert "Version 2" in done.stdout
+    assert (office.file.read_text(), office.file.stat().st_mode & 0o777) == (before, 0o444)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_cannot_be_read_is_named_in_one_sentence(office: Office) -> None:
+    office.file.chmod(0)
+    for command in (["plan"], ["apply", "--reason", "x"]):
+        done = office.run(*command, "bursar.yaml")
+        refused(done, 1 if command == ["plan"] else 2, "bursar.yaml: cannot be read: Permission denied")
+    assert office.run("validate", "bursar.yaml").stderr == "bursar.yaml: cannot be read: Permission denied\n"
 
 
 def test_history_and_diff_tell_what_happened(office: Office) -> None:
@@ -175,7 +251,18 @@ def test_history_and_diff_tell_what_happened(office: Office) -> None:
     refused(office.run("diff", "1", "9"), 2, "has no version 9")
     refused(office.run("history", "--org", "other"), 2, "--org: 'other' is not in this ledger, which has acme")
     office.edit("organization: acme", "organization: beta")
-    office.apply()
+    for options in ([], ["--yes"]):
+        typo = "'beta' has no version yet and this ledger already has acme: correct `organization` in bursar.yaml, or "
+        refused(office.apply(*options, code=2), 2, typo + "give --base 0 to make another organization")
+    assert "This ledger has acme already: apply makes another" in office.run("plan", "bursar.yaml").stdout
+    person = Terminal(office, "apply", "bursar.yaml", "--reason", "new")
+    person.until("Make version 1 of another organization, 'beta' beside acme live? [y/N]")
+    person.type("n\n")
+    assert person.end() == 1
+    office.apply("--base", "0")
+    office.edit("6000", "7000")
+    assert "This ledger has" not in office.run("plan", "bursar.yaml").stdout
+    office.apply("--base", "1")
     refused(office.run("history"), 2, "several organizations: acme, beta; choose one with --org")
     assert office.run("history", "--org", "beta").returncode == 0
 
@@ -220,7 +307,11 @@ def test_bad_words_and_bad_files_change_nothing(office: Office) -> None:
     office.settings = {}
     office.apply()
     office.file.write_text(BAD)
-    refused(office.apply("--base", "1", code=2), 2, "bursar.yaml, line ")
+    refused(office.apply("--base", "1", code=2), 2, "bursar.yaml, line ", "(and 1 more)\n  line 9: ", lines=2)
+    many = "".join(f"  a{number}: {{provider: none}}\n" for number in range(15))
+    office.file.write_text(f"organization: acme\nagents:\n{many}")
+    more = "  ... and 4 more; bursar validate bursar.yaml lists all\n"
+    refused(office.apply("--base", "1", code=2), 2, "(and 14 more)\n  line 4: ", "\n  line 13: ", more, lines=12)
     assert len(office.run("history").stdout.splitlines()) == 1
 
 
@@ -378,4 +469,5 @@ def test_ctrl_c_at_the_question_changes_nothing(office: Office) -> None:
     os.killpg(person.process.pid, 2)
     assert person.end() == 130
     assert "Traceback" not in person.seen
+    assert person.seen.endswith("[y/N] \r\nNothing was changed.\r\n")
     assert len(office.run("history").stdout.splitlines()) == 1
