@@ -203,11 +203,14 @@ class _Effects:
         if self._moved or old.id in self._freed_said:
             return
         denied = _denied(old, self._before, self._at, self._old_zone)
-        freed = denied if new is None else denied - _denied(new, self._counted, self._at, self._zone)
-        if not freed:
+        still = set() if new is None else _denied(new, self._counted, self._at, self._zone)
+        freed = denied - still
+        # A limit of 0 denies everybody, also who has used nothing and is not counted.
+        all_freed = _denies_everybody(old) and not still and (new is None or not _denies_everybody(new))
+        if not freed and not all_freed:
             return
         self._freed_said.add(old.id)
-        if old.per == "org":
+        if old.per == "org" or all_freed:
             yield "calls that it denies now are allowed again"
         elif len(freed) == 1:
             yield f"calls of {min(freed)} that it denies now are allowed again"
@@ -241,8 +244,12 @@ def _uses(budget: BudgetSpec, counted: Recount, period: Period) -> list[CounterT
     ]
 
 
+def _denies_everybody(budget: BudgetSpec) -> bool:
+    return budget.enforcement_mode == "hard" and any(_limit_of(budget, field) == 0 for field in _limits(budget))
+
+
 def _denied(budget: BudgetSpec, counted: Recount, at: datetime, zone: str) -> set[str]:
-    """The scopes for which a budget denies every call."""
+    """The scopes that have used a hard budget up."""
     if budget.enforcement_mode != "hard":
         return set()
     return {

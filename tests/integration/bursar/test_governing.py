@@ -206,9 +206,14 @@ def test_what_is_probably_not_meant_is_shown_before_it_is_applied(office: Office
 
 def test_findings_are_of_the_full_hour() -> None:
     document = parse_text(COMMENTED, "test").document
-    seen = []
+    seen: list[datetime] = []
+
+    def lint(_document: Any, at: datetime) -> list[Any]:
+        seen.append(at)
+        return []
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linting, "lint_document", lambda document, at: seen.append(at) or [])
+        patch.setattr(linting, "lint_document", lint)
         kolkata = timezone(timedelta(hours=5, minutes=30))
         linting.findings_of(document, datetime(2026, 11, 25, 20, 59, 59, 7, tzinfo=kolkata))
     assert seen == [datetime(2026, 11, 25, 15, tzinfo=UTC)]
@@ -308,7 +313,7 @@ def test_bad_words_and_bad_files_change_nothing(office: Office) -> None:
     office.apply()
     office.file.write_text(BAD)
     refused(office.apply("--base", "1", code=2), 2, "bursar.yaml, line ", "(and 1 more)\n  line 9: ", lines=2)
-    many = "".join(f"  a{number}: {{provider: none}}\n" for number in range(15))
+    many = "".join(f"  a{number}: {{provider: -1}}\n" for number in range(15))
     office.file.write_text(f"organization: acme\nagents:\n{many}")
     more = "  ... and 4 more; bursar validate bursar.yaml lists all\n"
     refused(office.apply("--base", "1", code=2), 2, "(and 14 more)\n  line 4: ", "\n  line 13: ", more, lines=12)

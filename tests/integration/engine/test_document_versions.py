@@ -257,10 +257,8 @@ def test_a_plan_says_what_becomes_of_what_is_spent(acme_on_each: Any) -> None:
         "budget each monthly 400 -> 310 USD; 2 agents have spent, at most 300 (copilot_hr); kept, at least 10 left"
     ]
     each = {**budgets[1], "monthly_budget_usd": 100}
-    assert planned(acme, at, budgets=[budgets[0], each]) == [
-        "budget each monthly 400 -> 100 USD; "
-        f"1 of 2 agents has used it up (copilot_hr: 300 of 100): its calls are denied {UNTIL}"
-    ]
+    used_up = f"1 of 2 agents has used it up (copilot_hr: 300 of 100): its calls are denied {UNTIL}"
+    assert planned(acme, at, budgets=[budgets[0], each]) == [f"budget each monthly 400 -> 100 USD; {used_up}"]
     each = {**budgets[1], "monthly_budget_usd": 11, "daily_execution_limit": 1}
     both = planned(acme, at, budgets=[budgets[0], each])
     assert both[0].endswith(f"; 2 of 2 agents have used it up (copilot_hr: 300 of 11): their calls are denied {UNTIL}")
@@ -280,29 +278,33 @@ def test_a_plan_says_whose_calls_are_allowed_again(acme: Any) -> None:
     cap = {"id": "cap", "per": "org", "monthly_budget_usd": 40}
     each = {"id": "each", "per": "agent", "monthly_budget_usd": 20, "monthly_execution_limit": 1}
     soft = {"id": "soft", "per": "org", "monthly_budget_usd": 1, "enforcement_mode": "soft"}
-    acme.write(budgets=[cap, each, soft], timezone="America/New_York")
+    stop = {"id": "stop", "per": "agent", "applies_to": {"agent": "hook"}, "monthly_budget_usd": 0}
+    acme.write(budgets=[cap, each, soft, stop], timezone="America/New_York")
     at = datetime(2026, 11, 20, 12, tzinfo=UTC)
     service = acme.clocked_service(at)
     spend(acme, service, "copilot_hr", 20)
     spend(acme, service, "coder", 20)
     assert acme.writer(service).drain(give_up_after=20)
     again = "that it denies now are allowed again"
-    assert planned(acme, at, budgets=[{**cap, "monthly_budget_usd": 80}, each, soft])[0].splitlines() == [
+    assert planned(acme, at, budgets=[{**cap, "monthly_budget_usd": 80}, each, soft, stop])[0].splitlines() == [
         "budget cap monthly 40 -> 80 USD",
         "  40 already spent is kept",
         f"  calls {again}",
     ]
-    assert planned(acme, at, budgets=[each, soft]) == [
+    assert planned(acme, at, budgets=[each, soft, stop]) == [
         f"budget cap removed (it was: per org, monthly 40 USD); calls {again}"
     ]
-    assert planned(acme, at, budgets=[{**cap, "enforcement_mode": "soft"}, each, soft]) == [
+    assert planned(acme, at, budgets=[{**cap, "enforcement_mode": "soft"}, each, soft, stop]) == [
         f"budget cap enforcement_mode hard -> soft; calls {again}"
     ]
-    (one,) = planned(acme, at, budgets=[cap, {**each, "monthly_budget_usd": 80}, soft])
+    (one,) = planned(acme, at, budgets=[cap, {**each, "monthly_budget_usd": 80}, soft, stop])
     assert "again" not in one, "the other limit of the budget still denies"
-    two = planned(acme, at, budgets=[cap, {**each, "monthly_budget_usd": 80, "monthly_execution_limit": 9}, soft])
+    two = planned(acme, at, budgets=[cap, {**each, "monthly_budget_usd": 80, "monthly_execution_limit": 9}, soft, stop])
     assert [f"calls of 2 agents {again}" in sentence for sentence in two] == [True, False], "it is said once"
-    assert again not in planned(acme, at, budgets=[cap, each])[0], "a soft budget denies nothing"
+    assert again not in planned(acme, at, budgets=[cap, each, stop])[0], "a soft budget denies nothing"
+    assert planned(acme, at, budgets=[cap, each, soft, {**stop, "monthly_budget_usd": 1}]) == [
+        f"budget stop monthly 0 -> 1 USD; calls {again}"
+    ]
 
 
 def test_a_plan_counts_what_is_held_as_used(acme: Any) -> None:
