@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -22,7 +23,7 @@ from engine.document.store import publish_document
 from engine.drain import LedgerDrain
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
-from engine.ledger.tables import budget_usage, decisions, events, usage
+from engine.ledger.tables import budget_usage, decisions, events, pending_events, usage
 from engine.service import GovernanceService
 from engine.settings import Settings
 from tests.support.servers import connect
@@ -120,6 +121,15 @@ class Acme:
         writer = self.writer(service)
         assert writer.drain(give_up_after=20)
         writer.release()
+
+    def store_everything(self, service: GovernanceService | None = None) -> None:
+        """The same until nothing waits any more: what is folded in leaves events, and only so much is at once."""
+        patience = time.monotonic() + 30
+        while True:
+            self.store(service)
+            if not self.rows(pending_events) and not self.events():
+                return
+            assert time.monotonic() < patience
 
     def counters(self) -> dict[str, int]:
         """What Redis counts, zeros left out."""

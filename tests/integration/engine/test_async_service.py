@@ -115,8 +115,7 @@ def test_a_hung_server_keeps_no_task_waiting_and_the_loop_goes_on(acme: Any) -> 
     assert ticks > 3
     assert sum(decision.allowed for decision in decisions) == 2
     assert all(decision.outage for decision in decisions)
-    acme.store()
-    acme.store()
+    acme.store_everything()
     acme.assert_adds_up()
 
 
@@ -144,7 +143,6 @@ def test_a_restarted_connection_is_made_anew_and_answers_are_never_mixed_up(acme
             await asyncio.sleep(0.01)
 
     run(acme, busy)
-    acme.store()
-    acme.store()
+    acme.store_everything()
     acme.assert_adds_up()
     assert len(acme.rows()) >= 401

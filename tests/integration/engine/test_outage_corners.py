@@ -74,8 +74,7 @@ def test_a_service_recovers_while_a_worker_holds_the_lease(acme: Any, failure: s
             acme.redis.client_kill_filter(_type="normal", skipme=True)
         recovered(service, estimated_cost=0)
         assert not any(recovered(service, estimated_cost=0).outage for _ in range(20))
-    acme.store()
-    acme.store()
+    acme.store_everything()
     acme.assert_adds_up()
 
 
@@ -145,8 +144,7 @@ def test_a_yes_of_the_process_overrules_a_no_of_the_gate_that_nobody_heard(acme_
     with answers_lost(other):
         alone = other.check("hook", estimated_cost=5)
     assert alone.fail_open
-    for _ in range(3):
-        acme.store()
+    acme.store_everything()
     assert acme.state_of(alone.id) == ("held", 0)
     assert held(acme) == 14_000_000
     acme.assert_adds_up()
@@ -193,8 +191,7 @@ def test_cancelled_tasks_leave_no_holds(acme: Any) -> None:
 
     asyncio.run(main())
     assert held(acme) == 9_000_000
-    for _ in range(3):
-        acme.store()
+    acme.store_everything()
     assert held(acme) == 0
     assert acme.rows(pending_events) == []
     assert {row.state for row in acme.rows()} == {"cancelled"}
@@ -209,8 +206,7 @@ def test_what_was_decided_by_an_older_document_counts_in_the_budgets_of_the_newe
         time.sleep(0.1)
     acme.write(budgets=[{"id": "hard", "per": "org", "monthly_budget_usd": 5}])
     newer = acme.service()
-    for _ in range(2):
-        acme.store()
+    acme.store_everything()
     assert newer.check("hook", estimated_cost="0.01").reason is ReasonCode.BUDGET_MONTHLY_COST
 
 
@@ -232,8 +228,7 @@ def test_a_settle_that_comes_before_its_decision_is_folded_in_after_it(acme: Any
     assert waiting.problem == "no allowed decision has this id"
     with database.write() as connection:
         keep_pending(connection, [PendingEvent("acme", alone.id, "check", row.payload)])
-    for _ in range(4):
-        acme.store()
+    acme.store_everything()
     assert acme.state_of(alone.id) == ("settled", 500_000)
     assert acme.rows(pending_events) == []
     acme.assert_adds_up()
@@ -253,8 +248,7 @@ def test_many_calls_without_redis_and_sql_share_one_patience(acme: Any) -> None:
     while len(acme.rows()) < 41:
         acme.store()
         assert time.monotonic() < patience
-    for _ in range(2):
-        acme.store()
+    acme.store_everything()
     assert held(acme) == 0
     assert {row.state for row in acme.rows() if row.reserve_micros} <= {"denied", "cancelled"}
 
