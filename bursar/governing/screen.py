@@ -43,9 +43,9 @@ def is_interactive() -> bool:
 def confirmed(question: str) -> bool:
     """Ask; everything but a yes is a no. Ctrl-C is passed on, with the question's line ended."""
     sys.stdout.flush()
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
     try:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
         sys.stderr.write("\n")

@@ -136,6 +136,15 @@ def test_the_demo_shows_live_numbers_alerts_and_explained_decisions_and_ends_cle
         expect(page.get_by_text("block_development").first).to_be_visible()
         expect(page.locator('[data-testid="stException"]')).to_have_count(0)
 
+        # Both alerts are out before the budget is full.
+        full = select(func.count()).where(decisions.c.reason.like("budget%"))
+        deadline = time.monotonic() + BUDGET_SECONDS
+        while time.monotonic() < deadline:
+            with database.read() as connection:
+                if connection.execute(full).scalar_one():
+                    break
+            time.sleep(0.2)
+
         summary = demo.interrupt()
         assert demo.children() == []
         assert not (demo.state_dir / "valkey" / "server.sock").exists()
