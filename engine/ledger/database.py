@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from engine.settings import Settings
 
 SUPPORTED = "sqlite:///path/to/ledger.db or postgresql://user:password@host/database"
 _WRITE = {"bursar_write": True}
+
+SQLITE_PATIENCE_SECONDS = 30
+"""How long one waits for another to let go of a ledger file."""
 
 
 class Database:
@@ -118,7 +122,7 @@ def _engine(url: URL) -> Engine:
             folder = Path(url.database or "").parent
             if not folder.is_dir():
                 raise DatabaseError(f"database {url} cannot be opened: there is no directory {folder}")
-            engine = create_engine(url, connect_args={"timeout": 30})
+            engine = create_engine(url, connect_args={"timeout": SQLITE_PATIENCE_SECONDS})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -135,11 +139,26 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry
     # Transactions are begun by _begin_sqlite; the driver's own guessing would start writes too late.
     connection.isolation_level = None
     cursor: Any = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _log_ahead(cursor)
     # The stream is trimmed after a commit, so a commit must survive a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _log_ahead(cursor: Any) -> None:
+    """Have the ledger write ahead to a log; waits for others who open a new ledger at the same moment."""
+    deadline = time.monotonic() + SQLITE_PATIENCE_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # Of two that change the mode SQLite turns one away at once, whatever its timeout.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -136,3 +138,31 @@ def test_a_write_that_fails_leaves_nothing_behind(database_url: str) -> None:
             write_and_fail()
         with database.read() as connection:
             assert connection.execute(select(organizations)).all() == []
+
+
+def test_a_new_ledger_can_be_opened_by_many_at_the_same_moment(tmp_path: Path) -> None:
+    def opened(url: str) -> str:
+        with closing(Database(url)) as database, database.read() as connection:
+            return str(connection.execute(text("PRAGMA journal_mode")).scalar_one())
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(150):
+            url = f"sqlite:///{tmp_path / str(number)}.db"
+            assert set(threads.map(opened, [url] * 8)) == {"wal"}
+
+
+def test_whoever_opens_a_new_ledger_waits_for_the_one_who_makes_it(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(1) as thread, closing(Database(f"sqlite:///{tmp_path / 'ledger.db'}")) as database:
+
+            def mode() -> str:
+                with database.read() as connection:
+                    return str(connection.execute(text("PRAGMA journal_mode")).scalar_one())
+
+            waiting = thread.submit(mode)
+            time.sleep(0.3)
+            assert not waiting.done()
+            other.execute("COMMIT")
+            assert waiting.result(20) == "wal"
