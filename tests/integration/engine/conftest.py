@@ -55,6 +55,7 @@ class Acme:
         self.redis_url = redis_url
         self._redis: redis.Redis | None = None
         self.opened = opened
+        self.databases: list[Database] = []
         self.document = self.write()
 
     @property
@@ -81,9 +82,11 @@ class Acme:
 
     def service(self, **changed: Any) -> GovernanceService:
         """A service on the document as written last."""
-        return self.opened.enter_context(
+        service = self.opened.enter_context(
             GovernanceService.from_document(self.document, settings=self.settings(**changed))
         )
+        self.databases.append(service.database)
+        return service
 
     def clocked_service(self, at: datetime, **changed: Any) -> GovernanceService:
         """A service whose Redis believes that it is `at`; move it with `set_clock`."""
@@ -104,6 +107,7 @@ class Acme:
 
     def open_database(self) -> Database:
         database = self.opened.enter_context(closing(Database(self.database_url)))
+        self.databases.append(database)
         migrate(database)
         return database
 

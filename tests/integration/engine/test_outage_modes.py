@@ -38,20 +38,23 @@ def budget(**more: Any) -> list[dict[str, Any]]:
 
 @contextmanager
 def without_database(acme: Any) -> Iterator[None]:
-    path = acme.folder / "ledger.db"
-    moved = [(part, part.with_suffix(f"{part.suffix}.away")) for part in path.parent.glob("ledger.db*")]
-    for part, away in moved:
-        part.rename(away)
-    path.mkdir()
+    path, away = acme.folder / "ledger.db", acme.folder / "ledger.away"
+    # Without its log beside it, for then the file alone is all of it and can be put back in one step.
+    patience = time.monotonic() + 10
+    while path.with_name("ledger.db-wal").exists():
+        assert time.monotonic() < patience
+        for database in acme.databases:
+            database.close()
+        time.sleep(0.01)
+    # At no moment is there no file: somebody who opens one that is missing makes a new one.
+    nonsense = acme.folder / "nonsense"
+    nonsense.write_text("This is no database. " * 100)
+    away.hardlink_to(path)
+    nonsense.replace(path)
     try:
         yield
     finally:
-        # The database itself last: somebody waits to open it, and must find its log beside it.
-        for part, away in moved:
-            if part != path:
-                away.rename(part)
-        path.rmdir()
-        path.with_suffix(".db.away").rename(path)
+        away.replace(path)
 
 
 def first_allowed(service: GovernanceService, **request: Any) -> Decision:
