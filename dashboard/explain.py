@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dashboard.wording import named
+from engine.decision import WINDOWS
 from engine.ledger.queries.decisions import DecisionRecord
 from engine.money import format_usd
 
 Result = Literal["passed", "failed", "marked", "no limit", "shadow"]
-_WINDOWS = ("minute", "hour", "day")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _rate_lines(rate: dict[str, Any]) -> list[Verdict]:
     used, limits = rate.get("used") or (), rate.get("limits") or ()
     return [
         Verdict("Rate limit", f"{name} · per {window}", "1 call", f"{seen:,}", f"{limit:,}", _result(seen + 1, limit))
-        for window, seen, limit in zip(_WINDOWS, used, limits, strict=False)
+        for window, seen, limit in zip(WINDOWS, used, limits, strict=False)
         if limit is not None
     ]
 

@@ -154,7 +154,7 @@ def gather_facts(
         environment=_fact(agent, "environment", environment, "environment"),
         complexity=complexity,
         action=check_id(action, "action"),
-        tags=agent_tags(agent) if tags is None else _tags(agent, tags),
+        tags=_tags(agent, tags),
         country=None if country is None else _place(country, "country"),
         ip=None if ip is None else _place(ip, "ip"),
     )
@@ -168,12 +168,9 @@ def read_size(request: Mapping[str, Any]) -> CallSize:
     return CallSize(tokens_in, tokens_out, None if cost is None else to_micros(cost, "estimated_cost"))
 
 
-def agent_tags(agent: AgentSpec) -> tuple[str, ...] | None:
-    """The tags an agent is registered with, `None` when the document says nothing of them."""
-    return None if agent.tags is None else tuple(agent.tags)
-
-
-def _tags(agent: AgentSpec, requested: Iterable[str]) -> tuple[str, ...]:
+def _tags(agent: AgentSpec, requested: Iterable[str] | None) -> tuple[str, ...] | None:
+    if requested is None:
+        return None if agent.tags is None else tuple(agent.tags)
     # Nothing that can be read only once: a call may be prepared several times.
     if not isinstance(requested, list | tuple | set | frozenset):
         raise InvalidValue("tags", f"must be a list of tags, got {requested!r}")

@@ -12,7 +12,7 @@ from engine.policy.combining import Combined, ConflictResolutionStrategy, combin
 from engine.policy.context import PolicyContext
 from engine.policy.explain import condition_results
 from engine.policy.index import Masks, PolicyIndex
-from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+from engine.policy.policy import ExternalAgentPolicy, PolicyEffect, in_order
 from engine.policy.result import ConditionResult, PolicyEvaluationResult, PolicyVerdict
 
 MOST_ANSWERS = 4096
@@ -51,13 +51,10 @@ class PolicyEngine:
             named[policy.policy_id] = policy
         # Compiled below: what is put in later would be ignored.
         self.policies: Mapping[str, ExternalAgentPolicy] = MappingProxyType(named)
-        self.ordered = sorted(
-            (policy for policy in self.policies.values() if policy.enabled),
-            key=lambda policy: (policy.priority, policy.policy_id),
-        )
+        self.ordered = in_order(named.values())
         self._index = PolicyIndex(self.ordered)
         self._denies = sum(1 << n for n, policy in enumerate(self.ordered) if policy.effect is PolicyEffect.DENY)
-        self._shadow = sum(1 << n for n, policy in enumerate(self.ordered) if policy.shadow)
+        self._shadow = self._index.shadow
         self._answers: dict[Masks, _Answer] = {}
 
     def evaluate(

@@ -16,19 +16,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from engine.ids import is_id
 from engine.policy.applies import Applies
-from engine.policy.conditions import (
-    ActionCondition,
-    AgentCondition,
-    EnvironmentCondition,
-    NameCondition,
-    ProviderCondition,
-    TagCondition,
-    TeamCondition,
-    UserCondition,
-    known_tags,
-)
+from engine.policy.conditions import NameCondition, TagCondition, known_tags
 from engine.policy.context import PolicyContext
 from engine.policy.countries import known_country
+from engine.policy.kinds import KNOWN_CONDITIONS, NAME_CONDITIONS
 from engine.policy.location import BITS, LocationCondition, known_address
 from engine.policy.policy import ExternalAgentPolicy, asked
 from engine.policy.time_window import TimeWindowCondition, week_second
@@ -56,17 +47,18 @@ class PolicyIndex:
 
     def __init__(self, policies: Sequence[ExternalAgentPolicy]) -> None:
         self._all = (1 << len(policies)) - 1
-        self._shadow = _union(1 << number for number, policy in enumerate(policies) if policy.shadow)
+        self.shadow = _union(1 << number for number, policy in enumerate(policies) if policy.shadow)
         conditions = [(1 << number, c) for number, policy in enumerate(policies) for c in policy.conditions]
         self._names = [
-            _Names(kind.attribute, named, self._all) for kind in _NAMES if (named := _of_kind(kind, conditions))
+            _Names(kind.attribute, named, self._all)
+            for kind in NAME_CONDITIONS
+            if (named := _of_kind(kind, conditions))
         ]
         tags = _of_kind(TagCondition, conditions)
         self._tags = _Tags(tags, self._all) if tags else None
         self._places = [_Places(turn, self._all) for turn in _turns(_of_kind(LocationCondition, conditions))]
         self._times = [_Times(turn) for turn in _turns(_of_kind(TimeWindowCondition, conditions))]
-        ours = (*_NAMES, TagCondition, LocationCondition, TimeWindowCondition)
-        self._others = [(bit, condition) for bit, condition in conditions if type(condition) not in ours]
+        self._others = [(bit, condition) for bit, condition in conditions if type(condition) not in KNOWN_CONDITIONS]
 
     def timeless(self, context: PolicyContext) -> Masks:
         """The policies that may apply to this call at some time, as far as only facts are looked at."""
@@ -100,7 +92,7 @@ class PolicyIndex:
                 try:
                     answer = asked(condition, context, at)
                 except Exception:
-                    if not bit & self._shadow:
+                    if not bit & self.shadow:
                         raise
                     # Even broken, a policy in shadow decides nothing.
                     answer = Applies.NO
@@ -246,9 +238,6 @@ class _Places:
         # Country and address in one condition: either suffices.
         unknown &= ~here
         return Masks(self._not_asking | here | unknown, unknown)
-
-
-_NAMES = (EnvironmentCondition, ProviderCondition, AgentCondition, TeamCondition, UserCondition, ActionCondition)
 
 
 def _of_kind(kind: type[C], conditions: Iterable[tuple[int, object]]) -> list[tuple[int, C]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -61,6 +61,11 @@ class ExternalAgentPolicy:
         if Applies.NO in answers:
             return Applies.NO
         return Applies.UNKNOWN if Applies.UNKNOWN in answers else Applies.YES
+
+
+def in_order(policies: Iterable[ExternalAgentPolicy]) -> list[ExternalAgentPolicy]:
+    """The enabled policies in the order in which they decide: by priority, lowest number first, then by id."""
+    return sorted((each for each in policies if each.enabled), key=lambda each: (each.priority, each.policy_id))
 
 
 def asked(condition: Condition, context: PolicyContext, at: datetime) -> Applies:

@@ -15,7 +15,7 @@ from engine.policy.lint.room import Judged, Region, Room, point_of, region
 from engine.policy.lint.search import Box, Search, TooHard
 from engine.policy.lint.space import AgentFacts, Space
 from engine.policy.lint.strategies import QUESTIONS, alone
-from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+from engine.policy.policy import ExternalAgentPolicy, PolicyEffect, in_order
 
 STEPS_PER_QUESTION = 1_000_000
 """About half a second."""
@@ -36,7 +36,7 @@ def lint_policies(
     come; without agents, those of any agent. Disabled policies take no part. Shadow policies are looked at for
     themselves and decide nothing. A question that needs too many steps ends in a finding `undecided`.
     """
-    enabled = sorted((policy for policy in policies if policy.enabled), key=lambda p: (p.priority, p.policy_id))
+    enabled = in_order(policies)
     try:
         space = Space(enabled, agents or [AgentFacts()], at, org_id)
     except TooHard:

@@ -13,11 +13,10 @@ from engine.policy.conditions import (
     EnvironmentCondition,
     NameCondition,
     ProviderCondition,
-    TagCondition,
     TeamCondition,
-    UserCondition,
 )
 from engine.policy.context import PolicyContext
+from engine.policy.kinds import KNOWN_CONDITIONS, NAME_CONDITIONS
 from engine.policy.lint.dimension import Dimension, Sets
 from engine.policy.lint.findings import Example
 from engine.policy.lint.names import Names
@@ -25,13 +24,9 @@ from engine.policy.lint.places import Places
 from engine.policy.lint.search import Box
 from engine.policy.lint.tags import Tags, tag_dimensions
 from engine.policy.lint.times import Times
-from engine.policy.location import LocationCondition
 from engine.policy.policy import ExternalAgentPolicy
-from engine.policy.time_window import TimeWindowCondition
 
 _USUAL: Mapping[type[NameCondition], str] = {ActionCondition: "invoke"}
-_NAMES = (AgentCondition, EnvironmentCondition, ProviderCondition, TeamCondition, UserCondition, ActionCondition)
-_KNOWN = (*_NAMES, TagCondition, LocationCondition, TimeWindowCondition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +59,10 @@ class Space:
     ) -> None:
         conditions = [condition for policy in policies for condition in policy.conditions]
         for condition in conditions:
-            if type(condition) not in _KNOWN:
+            if type(condition) not in KNOWN_CONDITIONS:
                 raise TypeError(f"only conditions of known kinds can be looked into, got {condition!r}")
         self._org_id = org_id
-        self._names = [Names(kind, conditions, _USUAL.get(kind)) for kind in _NAMES]
+        self._names = [Names(kind, conditions, _USUAL.get(kind)) for kind in NAME_CONDITIONS]
         registered = [agent.tags for agent in agents if agent.tags is not None]
         self._tags = tag_dimensions(conditions, registered, free=len(registered) < len(agents))
         self._places = Places(conditions)
@@ -133,10 +128,18 @@ class Space:
         return [Profile(tuple(members), base) for base, members in alike.items()]
 
     def _boxes(self, agent: AgentFacts) -> Iterable[Box]:
-        facts = (agent.agent_id, agent.environment, agent.provider, agent.team, None, None)
+        registered = {
+            AgentCondition: agent.agent_id,
+            EnvironmentCondition: agent.environment,
+            ProviderCondition: agent.provider,
+            TeamCondition: agent.team,
+        }
         names = tuple(
-            dimension.of(fact, may_be_unknown=dimension.kind not in (AgentCondition, ActionCondition))
-            for dimension, fact in zip(self._names, facts, strict=True)
+            dimension.of(
+                registered.get(dimension.kind),
+                may_be_unknown=dimension.kind not in (AgentCondition, ActionCondition),
+            )
+            for dimension in self._names
         )
         for tags in _tag_boxes(self._tags, agent.tags):
             yield (*names, *tags, self._places.everything, self.times.everything)
