@@ -29,6 +29,10 @@ class DocumentError(BursarError, ValueError):
         super().__init__(message)
 
 
+class UnknownPrice(BursarError, ValueError):
+    """The price book has no price for this call; it is never treated as free (promise 10)."""
+
+
 class UnknownDecision(BursarError, ValueError):
     """No open or recently closed hold has this decision id."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
+    Date,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -107,8 +109,16 @@ decisions = Table(
     Column("spent_micros", BigInt, nullable=False),
     Column("actual_micros", BigInt),
     Column("success", Boolean),
+    # As settled, or as asked while nothing else is known. Cached tokens are counted apart from input tokens.
     Column("input_tokens", BigInt),
     Column("output_tokens", BigInt),
+    Column("cached_input_tokens", BigInt),
+    Column("cache_write_tokens", BigInt),
+    # Millionths of a Copilot Credit.
+    Column("microcredits", BigInt),
+    # priced, backdated, assumed or given, and the tokens and credits that the estimate was made from.
+    Column("estimate_basis", String(16), nullable=False, server_default="priced"),
+    Column("estimated_usage", JsonDocument),
     Column("expires_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
     Column("document_version", Integer, nullable=False),
@@ -127,6 +137,7 @@ decisions = Table(
     Index(None, "org_id", "at", "decision_id"),
     Index(None, "org_id", "agent_id", "at"),
     Index(None, "org_id", "state", "expires_at"),
+    Index(None, "org_id", "closed_at"),
 )
 
 usage = Table(
@@ -244,6 +255,105 @@ pending_events = Table(
     Column("problem", Text),
     UniqueConstraint("decision_id", "kind"),
     Index(None, "org_id", "pending_id"),
+)
+
+# Immutable, as document versions are. An organization without a row is priced by the book that Bursar ships.
+price_book_versions = Table(
+    "price_book_versions",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("content", JsonDocument, nullable=False),
+    # set, import, promote or rollback.
+    Column("action", String(16), nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("org_id", "version"),
+)
+
+# One segment's calls of one UTC day, estimate against actual. Counted anew by a job while late settles arrive.
+cost_variance = Table(
+    "cost_variance",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("provider", Id, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("complexity", String(16), nullable=False),
+    Column("agent_id", Id, nullable=False),
+    # Allowed and not cancelled; of these the settled ones, whose sums follow.
+    Column("calls", BigInt, nullable=False),
+    Column("settled", BigInt, nullable=False),
+    Column("calls_estimate_micros", BigInt, nullable=False),
+    Column("estimate_micros", BigInt, nullable=False),
+    Column("actual_micros", BigInt, nullable=False),
+    Column("absolute_error_micros", BigInt, nullable=False),
+    # Square US dollars.
+    Column("estimate_squares", Float, nullable=False),
+    Column("actual_squares", Float, nullable=False),
+    Column("products", Float, nullable=False),
+    # Calls by actual / estimate in whole percent, rounded down.
+    Column("ratio_percents", JsonDocument, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("org_id", "day", "provider", "model", "complexity", "agent_id"),
+)
+
+# Proposed corrections of the price book, with the backtest that speaks for or against them.
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    Column("calibration", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    # The price-book version it was compared with: 0 is the book that Bursar ships.
+    Column("champion", Integer, nullable=False),
+    Column("window_start", Date, nullable=False),
+    Column("holdout_start", Date, nullable=False),
+    Column("window_end", Date, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("content", JsonDocument, nullable=False),
+    # proposed, promoted or rejected.
+    Column("state", String(16), nullable=False),
+    # The UTC day of a scheduled one, so that several workers make one; NULL when a person asked.
+    Column("slot", Date),
+    PrimaryKeyConstraint("org_id", "calibration"),
+    UniqueConstraint("org_id", "slot"),
+)
+
+# What providers billed, by agent and UTC day. The same file again changes nothing, a corrected one replaces.
+billed_costs = Table(
+    "billed_costs",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    # Whose bill: files of one source replace each other's days.
+    Column("source", Id, nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("day", Date, nullable=False),
+    # Negative when a bill takes more back than it charges.
+    Column("billed_micros", BigInt, nullable=False),
+    Column("imported_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("org_id", "source", "agent_id", "day"),
+    Index(None, "org_id", "day"),
+)
+
+# Who changed what, and why. Rows are only ever added.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    Column("entry", BigInt, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", JsonDocument, nullable=False),
+    PrimaryKeyConstraint("org_id", "entry"),
+    Index(None, "org_id", "at"),
 )
 
 heartbeats = Table(

@@ -1,61 +1,114 @@
-"""The price book: what a call costs, by provider and model. US dollars, exact."""
+"""The price book: every row there is, of every date. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from typing import Any, TypeVar
 
-from engine.money import round_to_micros
+from engine.errors import InvalidValue
+from engine.pricing.rows import (
+    COMPLEXITIES,
+    Correction,
+    CreditRow,
+    DatedRow,
+    FeatureRow,
+    PriceRow,
+    Row,
+    TermRow,
+    check_price,
+    to_decimal,
+)
 
-PRICE_BOOK_VERSION = "2026-11-01"
-"""Version of the rows below; every decision carries it."""
+R = TypeVar("R", bound=DatedRow)
 
-DEFAULT_BUFFER = Decimal("0.20")
-"""Held on top of an estimate (guide, Add Safety Buffer)."""
+_ROWS: dict[str, type[Row]] = {
+    "prices": PriceRow,
+    "features": FeatureRow,
+    "credits": CreditRow,
+    "terms": TermRow,
+    "corrections": Correction,
+}
 
-COMPLEXITY_MULTIPLIERS = {"simple": Decimal("0.5"), "standard": Decimal("1.0"), "complex": Decimal("2.0")}
-"""Applied to the price per call, never to tokens."""
 
+@dataclass(frozen=True)
+class PriceBook:
+    """All rows, in order of what they price and their date; the newest one in effect counts.
 
-@dataclass(frozen=True, slots=True)
-class TokenPrice:
-    """US dollars per million tokens, and the same in micro-dollars; no list price is finer than that."""
+    `complexity` scales the base price of a call, never its tokens. `buffer` is held on top of estimates (guide, Add
+    Safety Buffer) where a correction has none of its own. `label` names the version on every decision.
+    """
 
-    input_usd: Decimal
-    output_usd: Decimal
-    input_micros_per_million: int = field(init=False)
-    output_micros_per_million: int = field(init=False)
+    label: str
+    prices: tuple[PriceRow, ...]
+    features: tuple[FeatureRow, ...]
+    credits: tuple[CreditRow, ...]
+    terms: tuple[TermRow, ...]
+    complexity: Mapping[str, Decimal]
+    buffer: Decimal
+    corrections: tuple[Correction, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "input_micros_per_million", round_to_micros(self.input_usd))
-        object.__setattr__(self, "output_micros_per_million", round_to_micros(self.output_usd))
+        check_price(self.buffer, "buffer")
+        if set(self.complexity) != set(COMPLEXITIES):
+            raise InvalidValue("complexity", f"must have a multiplier for each of {', '.join(COMPLEXITIES)}")
+        for name, multiplier in self.complexity.items():
+            check_price(multiplier, f"complexity.{name}")
+        for name in ("prices", "features", "credits", "terms"):
+            rows: tuple[Any, ...] = getattr(self, name)
+            object.__setattr__(self, name, tuple(sorted(rows, key=lambda row: (row.key, row.effective_from))))
+        # One for each segment; dates play no part, for a correction belongs to its version.
+        by_segment = {correction.segment: correction for correction in self.corrections}
+        object.__setattr__(self, "corrections", tuple(by_segment[segment] for segment in sorted(by_segment)))
+
+    @property
+    def price_keys(self) -> frozenset[tuple[str, str]]:
+        """Providers and models with a price, of whatever date."""
+        return frozenset(row.key for row in self.prices)
+
+    def with_prices(self, rows: Iterable[PriceRow]) -> PriceBook:
+        """The book with rows added; one of the same key and date is replaced."""
+        merged = {(row.key, row.effective_from): row for row in (*self.prices, *rows)}
+        return replace(self, prices=tuple(merged.values()))
+
+    def with_corrections(self, corrections: Iterable[Correction]) -> PriceBook:
+        """The book with corrections added; one of the same segment is replaced."""
+        return replace(self, corrections=(*self.corrections, *corrections))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content, without the label."""
+        return {
+            **{name: [row.to_json() for row in getattr(self, name)] for name in _ROWS},
+            "complexity": {name: f"{multiplier:f}" for name, multiplier in self.complexity.items()},
+            "buffer": f"{self.buffer:f}",
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], label: str) -> PriceBook:
+        """Read back what `to_json` wrote. Raises `InvalidValue` naming the field."""
+        rows: dict[str, Any] = {
+            name: tuple(kind.from_json(values) for values in content.get(name, ())) for name, kind in _ROWS.items()
+        }
+        complexity = {
+            name: to_decimal(multiplier, f"complexity.{name}") for name, multiplier in content["complexity"].items()
+        }
+        return cls(label=label, complexity=complexity, buffer=to_decimal(content["buffer"], "buffer"), **rows)
+
+    @property
+    def content_hash(self) -> str:
+        """The same for the same content: SHA-256, in hexadecimal."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _tokens(input_usd: str, output_usd: str) -> TokenPrice:
-    return TokenPrice(Decimal(input_usd), Decimal(output_usd))
-
-
-PER_CALL_USD = {
-    # Lower ends of the ranges in the guide, Budget by Provider; copilot_studio is one agent action,
-    # 5 Copilot Credits at $0.01 (Microsoft's pay-as-you-go price), tokens included.
-    "copilot_studio": Decimal("0.05"),
-    "custom_rest_api": Decimal("0.01"),
-    "third_party_agent": Decimal("0.10"),
-    "webhook": Decimal("0.001"),
-    "power_automate": Decimal("0.02"),
-}
-
-PER_TOKEN_PROVIDERS = frozenset({"azure_openai", "openai", "anthropic"})
-
-# List prices of the model vendors, November 2026.
-PER_MILLION_TOKENS = {
-    "gpt-4o": _tokens("2.50", "10"),
-    "gpt-4o-mini": _tokens("0.15", "0.60"),
-    "gpt-4.1": _tokens("2", "8"),
-    "gpt-5.6-sol": _tokens("4", "20"),
-    "gpt-5.6-terra": _tokens("2", "12"),
-    "gpt-5.6-luna": _tokens("0.20", "1.20"),
-    "claude-opus-5-5": _tokens("4", "20"),
-    "claude-sonnet-5-5": _tokens("2", "10"),
-    "claude-haiku-4-5": _tokens("1", "5"),
-}
+def in_effect(rows: Iterable[R], at: datetime) -> dict[tuple[str, str], R]:
+    """The newest row of each key at an instant; before its first one, that."""
+    found: dict[tuple[str, str], R] = {}
+    for row in sorted(rows, key=lambda row: row.effective_from):
+        if row.effective_from <= at or row.key not in found:
+            found[row.key] = row
+    return found

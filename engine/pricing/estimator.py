@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 
+from engine.clock import to_ms, utc_now
 from engine.errors import InvalidValue
-from engine.money import EXACT, MICROS_PER_USD, Micros, divide_half_even, round_to_micros, to_usd
+from engine.money import to_usd
 from engine.pricing.basis import Estimate
-from engine.pricing.book import (
-    COMPLEXITY_MULTIPLIERS,
-    DEFAULT_BUFFER,
-    PER_CALL_USD,
-    PER_MILLION_TOKENS,
-    PER_TOKEN_PROVIDERS,
-    PRICE_BOOK_VERSION,
-)
-
-LARGEST_TOKEN_COUNT = 1_000_000_000
-
-_WITH_BUFFER = 1 + Fraction(DEFAULT_BUFFER)
-
-
-class UnknownPrice(Exception):
-    """The price book has no row for this provider or model; never treated as free (promise 10)."""
+from engine.pricing.price_list import CallPrices, PriceList
+from engine.pricing.shipped import SHIPPED_BOOK
+from engine.pricing.usage import Usage, read_usage
 
 
 class ExternalAgentCostEstimator:
-    """Prices calls by the price book (guide, Cost Estimation Best Practices). Pure, safe to share."""
+    """Prices calls by a price list (guide, Cost Estimation Best Practices). Pure, safe to share.
+
+    Without one, by the price book that Bursar ships. `GovernanceService.estimator` is the one that decisions use.
+    """
+
+    def __init__(self, prices: PriceList | None = None) -> None:
+        self.prices = PriceList(SHIPPED_BOOK) if prices is None else prices
 
     def estimate_cost(
         self,
@@ -37,14 +31,28 @@ class ExternalAgentCostEstimator:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         model: str | None = None,
+        *,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | int | str | float | None = None,
+        at: datetime | None = None,
     ) -> Decimal:
         """The reserve of a call in US dollars: what a budget holds until the actual cost is known.
 
-        The estimate plus a 20 % buffer. Raises `ValueError` for an unknown complexity or bad token counts,
-        `UnknownPrice` when the price book has no row. `agent_name` is for the caller's own logs.
+        The estimate plus the buffer, 20 % as a rule; at the prices of `at`, by default now. Raises `ValueError` for an
+        unknown complexity, bad token counts or credits, and (as `UnknownPrice`) when the price book has no row.
         """
         estimate = self.estimate_cost_detailed(
-            platform_type, agent_name, complexity, input_tokens, output_tokens, model
+            platform_type,
+            agent_name,
+            complexity,
+            input_tokens,
+            output_tokens,
+            model,
+            cached_input_tokens=cached_input_tokens,
+            cache_write_tokens=cache_write_tokens,
+            credits=credits,
+            at=at,
         )
         return to_usd(estimate.reserve_micros)
 
@@ -56,53 +64,64 @@ class ExternalAgentCostEstimator:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         model: str | None = None,
+        *,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | int | str | float | None = None,
+        at: datetime | None = None,
     ) -> Estimate:
-        """The same price taken apart: estimate, buffer, complexity multiplier, price-book version."""
-        del agent_name
-        estimate = price_call(platform_type, complexity, input_tokens, output_tokens, model)
-        return Estimate(
-            estimate_micros=estimate,
-            reserve_micros=divide_half_even(estimate * _WITH_BUFFER.numerator, _WITH_BUFFER.denominator),
-            multiplier=COMPLEXITY_MULTIPLIERS[complexity],
-            buffer=DEFAULT_BUFFER,
-            price_book_version=PRICE_BOOK_VERSION,
-        )
+        """The same price taken apart: estimate, multiplier, tokens, buffer, total, where the price comes from."""
+        usage = _usage(input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, credits)
+        return self._of(platform_type, agent_name, complexity, model).estimate(usage, _instant(at))
+
+    def calculate_actual_cost(
+        self,
+        platform_type: str,
+        agent_name: str = "",
+        complexity: str = "standard",
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        model: str | None = None,
+        *,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | int | str | float | None = None,
+        at: datetime | None = None,
+    ) -> Decimal:
+        """What a call cost in US dollars, by what it used: no correction, no buffer. Errors as in `estimate_cost`."""
+        usage = _usage(input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, credits)
+        return to_usd(self._of(platform_type, agent_name, complexity, model).actual(usage, _instant(at)))
+
+    def _of(self, provider: str, agent: str, complexity: str, model: str | None) -> CallPrices:
+        for name, value in (("platform_type", provider), ("agent_name", agent)):
+            if not isinstance(value, str):
+                raise InvalidValue(name, f"must be a text, got {type(value).__name__}")
+        if model is not None and not isinstance(model, str):
+            raise InvalidValue("model", f"must be a text, got {type(model).__name__}")
+        return self.prices.of(provider, model, complexity, agent)
 
 
-def price_call(
-    provider: str,
-    complexity: str = "standard",
-    input_tokens: int | None = None,
-    output_tokens: int | None = None,
-    model: str | None = None,
-) -> Micros:
-    """The price of one call in micro-dollars, rounded half-even. Errors as in `estimate_cost`."""
-    if not isinstance(complexity, str) or complexity not in COMPLEXITY_MULTIPLIERS:
-        raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITY_MULTIPLIERS)}, got {complexity!r}")
-    tokens_in = check_tokens(input_tokens, "input_tokens")
-    tokens_out = check_tokens(output_tokens, "output_tokens")
-    if provider in PER_CALL_USD:
-        return round_to_micros(EXACT.multiply(PER_CALL_USD[provider], COMPLEXITY_MULTIPLIERS[complexity]))
-    if provider not in PER_TOKEN_PROVIDERS:
-        raise UnknownPrice(f"the price book has no price for provider {provider!r}")
-    if model is None:
-        raise UnknownPrice(f"provider {provider!r} is priced by tokens and needs a model")
-    price = PER_MILLION_TOKENS.get(model)
-    if price is None:
-        raise UnknownPrice(f"the price book has no price for model {model!r}")
-    if input_tokens is None and output_tokens is None:
-        raise UnknownPrice(f"provider {provider!r} is priced by tokens: give input_tokens and output_tokens")
-    # Dollars per million tokens are micro-dollars per token; kept in millionths of those, all of it is whole numbers.
-    millionths = price.input_micros_per_million * tokens_in + price.output_micros_per_million * tokens_out
-    return divide_half_even(millionths, MICROS_PER_USD)
+def _usage(
+    input_tokens: int | None,
+    output_tokens: int | None,
+    cached_input_tokens: int | None,
+    cache_write_tokens: int | None,
+    credits: Decimal | int | str | float | None,
+) -> Usage:
+    return read_usage(
+        {
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "cached_input_tokens": cached_input_tokens,
+            "cache_write_tokens": cache_write_tokens,
+            "credits": credits,
+        }
+    )
 
 
-def check_tokens(count: int | None, field: str) -> int:
-    """A token count, 0 when left out. Raises `InvalidValue` unless it is a whole number from 0 to 1e9."""
-    if count is None:
-        return 0
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise InvalidValue(field, f"must be a whole number of tokens, got {count!r}")
-    if not 0 <= count <= LARGEST_TOKEN_COUNT:
-        raise InvalidValue(field, f"must be between 0 and {LARGEST_TOKEN_COUNT:,} tokens, got {count}")
-    return count
+def _instant(at: datetime | None) -> int:
+    if at is None:
+        return to_ms(utc_now())
+    if at.tzinfo is None:
+        raise InvalidValue("at", "needs a time zone")
+    return to_ms(at)

@@ -1,0 +1,146 @@
+"""Price-book versions in SQL: numbered, immutable, the highest is live; without one, the book that Bursar ships is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, func, insert, select
+
+from engine.clock import utc_now
+from engine.errors import BursarError
+from engine.ledger.audit import AuditEntry, record_audit
+from engine.ledger.organizations import ensure_organization
+from engine.ledger.tables import price_book_versions
+from engine.pricing.book import PriceBook
+from engine.pricing.shipped import SHIPPED_BOOK
+
+SHIPPED = 0
+"""The number of the book that Bursar ships."""
+
+BookAction = Literal["set", "import", "promote", "rollback"]
+
+
+@dataclass(frozen=True, slots=True)
+class BookRecord:
+    """Who made a version, how, when and why."""
+
+    version: int
+    action: str
+    author: str
+    reason: str
+    created_at: datetime
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBook:
+    """A version and its content; decisions name it by the book's label."""
+
+    version: int
+    book: PriceBook
+
+
+class BookMoved(BursarError):
+    """Another version prices calls than the one that a change was based on. Nothing was changed."""
+
+    def __init__(self, org_id: str, base: int, live: int) -> None:
+        self.org_id = org_id
+        self.base = base
+        self.live = live
+        super().__init__(
+            f"version {live} of the price book of {org_id!r} is live, not {base}; look at it and try again"
+        )
+
+
+class UnknownBook(BursarError):
+    """The organization has no such version."""
+
+
+def live_book_version(connection: Connection, org_id: str) -> int:
+    """The number of the version that prices calls."""
+    number: int | None = connection.execute(
+        select(func.max(price_book_versions.c.version)).where(price_book_versions.c.org_id == org_id)
+    ).scalar_one()
+    return number or SHIPPED
+
+
+def live_book(connection: Connection, org_id: str) -> StoredBook:
+    """The version that prices calls."""
+    return stored_book(connection, org_id, live_book_version(connection, org_id))
+
+
+def stored_book(connection: Connection, org_id: str, version: int) -> StoredBook:
+    """One version. Raises `UnknownBook` when there is none."""
+    if version == SHIPPED:
+        return StoredBook(SHIPPED, SHIPPED_BOOK)
+    content = connection.execute(
+        select(price_book_versions.c.content).where(
+            price_book_versions.c.org_id == org_id, price_book_versions.c.version == version
+        )
+    ).scalar_one_or_none()
+    if content is None:
+        newest = live_book_version(connection, org_id)
+        known = "has only the shipped one, 0" if newest == SHIPPED else f"has versions 0 to {newest}"
+        raise UnknownBook(f"organization {org_id!r} has no version {version} of its price book; it {known}")
+    return StoredBook(version, PriceBook.from_json(content, label_of(version)))
+
+
+def book_history(connection: Connection, org_id: str, *, most: int | None = None) -> list[BookRecord]:
+    """The versions, newest first, at most so many. The shipped one is not among them."""
+    rows = connection.execute(_records(org_id).order_by(price_book_versions.c.version.desc()).limit(most))
+    return [BookRecord(*row) for row in rows]
+
+
+def publish_book(
+    connection: Connection,
+    org_id: str,
+    book: PriceBook,
+    *,
+    base: int,
+    action: BookAction,
+    author: str,
+    reason: str,
+    details: Mapping[str, Any],
+) -> StoredBook:
+    """Make `book` price calls from now on, if version `base` does until then, with its entry in the audit log.
+
+    The same content as the live one makes no version. Raises `BookMoved` when another version is live.
+    """
+    # Publishers take turns at the organization's row.
+    ensure_organization(connection, org_id, lock=True)
+    live = live_book(connection, org_id)
+    if live.version != base:
+        raise BookMoved(org_id, base, live.version)
+    if live.book.content_hash == book.content_hash:
+        return live
+    now = utc_now()
+    version = live.version + 1
+    connection.execute(
+        insert(price_book_versions).values(
+            org_id=org_id,
+            version=version,
+            content_hash=book.content_hash,
+            content=book.to_json(),
+            action=action,
+            author=author,
+            reason=reason,
+            created_at=now,
+        )
+    )
+    facts = {"version": version, "base": base, **details}
+    room = "costs" if action in ("promote", "rollback") else "prices"
+    record_audit(connection, org_id, AuditEntry(now, author, f"{room}.{action}", label_of(version), reason, facts))
+    return StoredBook(version, replace(book, label=label_of(version)))
+
+
+def label_of(version: int) -> str:
+    """How decisions name a version."""
+    return SHIPPED_BOOK.label if version == SHIPPED else f"v{version}"
+
+
+def _records(org_id: str) -> Select[Any]:
+    columns = (getattr(price_book_versions.c, name) for name in BookRecord.__slots__)
+    return select(*columns).where(price_book_versions.c.org_id == org_id)
