@@ -14,7 +14,7 @@ from engine.admission.async_gate import AsyncRedisGate
 from engine.admission.breaker import Breaker
 from engine.admission.gate import RedisGate
 from engine.core import REBUILD_TIMEOUT_SECONDS, Core
-from engine.decision import Decision, Denied
+from engine.decision import Decision, Denied, input_told
 from engine.document.live import LiveDocument
 from engine.errors import BursarError
 from engine.flows import asking, checking, settling, viewing
@@ -103,6 +103,9 @@ class AsyncGovernanceService:
         model: str | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | str | int | None = None,
         estimated_cost: Decimal | str | int | None = None,
         idempotency_key: str | None = None,
     ) -> Decision:
@@ -121,6 +124,9 @@ class AsyncGovernanceService:
             "model": model,
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
+            "cached_input_tokens": cached_input_tokens,
+            "cache_write_tokens": cache_write_tokens,
+            "credits": credits,
             "estimated_cost": estimated_cost,
         }
         return await self._run(checking.check(self._core, Request(facts, idempotency_key)))
@@ -137,6 +143,9 @@ class AsyncGovernanceService:
         actual_cost: Decimal | str | int | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
         """As `GovernanceService.settle`."""
@@ -146,8 +155,13 @@ class AsyncGovernanceService:
                 decision,
                 org_id=org_id,
                 actual_cost=actual_cost,
-                input_tokens=input_tokens,
-                output_tokens=output_tokens,
+                usage={
+                    "input_tokens": input_tokens,
+                    "output_tokens": output_tokens,
+                    "cached_input_tokens": cached_input_tokens,
+                    "cache_write_tokens": cache_write_tokens,
+                    "credits": credits,
+                },
                 success=success,
             )
         )
@@ -162,7 +176,7 @@ class AsyncGovernanceService:
         decision = await self.check(agent_id, **request)
         if not decision.allowed:
             raise Denied(decision)
-        yield AsyncGuardedCall(self, decision, request.get("input_tokens"))
+        yield AsyncGuardedCall(self, decision)
 
     async def check_budget(self, agent_id: str, **request: Any) -> BudgetCheckResult:
         """As `GovernanceService.check_budget`."""
@@ -235,9 +249,8 @@ class AsyncGovernanceService:
 class AsyncGuardedCall:
     """An allowed call inside `guard`: settle or cancel it once its outcome is known."""
 
-    def __init__(self, service: AsyncGovernanceService, decision: Decision, input_tokens: int | None) -> None:
+    def __init__(self, service: AsyncGovernanceService, decision: Decision) -> None:
         self._service = service
-        self._input_tokens = input_tokens
         self.decision = decision
 
     async def settle(
@@ -246,14 +259,21 @@ class AsyncGuardedCall:
         actual_cost: Decimal | str | int | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
         """As `AsyncGovernanceService.settle`, for this call. Input tokens left out are those given to `guard`."""
+        fresh, cached, written = input_told(self.decision, input_tokens, cached_input_tokens, cache_write_tokens)
         return await self._service.settle(
             self.decision,
             actual_cost=actual_cost,
-            input_tokens=self._input_tokens if input_tokens is None else input_tokens,
+            input_tokens=fresh,
             output_tokens=output_tokens,
+            cached_input_tokens=cached,
+            cache_write_tokens=written,
+            credits=credits,
             success=success,
         )
 

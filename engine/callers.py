@@ -10,7 +10,7 @@ from engine.document.schema import GovernanceDocument
 from engine.policy.context import PolicyContext
 from engine.policy.engine import PolicyEngine
 from engine.policy.index import Masks
-from engine.pricing.basis import Pricing
+from engine.pricing.price_list import CallPrices, PriceList
 from engine.request import FACT_NAMES, CallFacts, gather_facts
 
 MOST_CALLERS = 4096
@@ -25,15 +25,16 @@ class Caller(NamedTuple):
     facts: CallFacts
     context: PolicyContext
     timeless: Masks | None
-    pricing: Pricing
+    prices: CallPrices
 
 
 class Callers:
     """The callers of one document version. Safe to share between threads."""
 
-    def __init__(self, document: GovernanceDocument, policies: PolicyEngine) -> None:
+    def __init__(self, document: GovernanceDocument, policies: PolicyEngine, prices: PriceList) -> None:
         self._document = document
         self._policies = policies
+        self._prices = prices
         self._known: dict[tuple[Any, ...], Caller] = {}
 
     def of(self, request: Mapping[str, Any]) -> Caller:
@@ -56,5 +57,5 @@ class Callers:
     def _gathered(self, request: Mapping[str, Any]) -> Caller:
         facts = gather_facts(self._document, **request)
         context = facts.policy_context()
-        pricing = Pricing(facts.provider, facts.model, facts.complexity)
-        return Caller(facts, context, self._policies.timeless(context), pricing)
+        prices = self._prices.of(facts.provider, facts.model, facts.complexity, facts.agent_id)
+        return Caller(facts, context, self._policies.timeless(context), prices)

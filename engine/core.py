@@ -16,7 +16,7 @@ from engine.background import Background
 from engine.clock import from_ms
 from engine.decide import PreparedCheck, prepare
 from engine.document.live import LiveDocument
-from engine.document.store import live_document, live_version
+from engine.document.store import is_outdated, live_document
 from engine.drain import LedgerDrain
 from engine.errors import DatabaseError, DocumentError
 from engine.ledger.database import Database
@@ -126,7 +126,7 @@ class Core:
     def _reload(self) -> None:
         try:
             with self.database.read() as connection:
-                if live_version(connection, self.org_id) != self.live.version:
+                if is_outdated(connection, self.live):
                     self.live = live_document(connection, self.org_id)
         except (DatabaseError, DocumentError) as problem:
             logger.warning("keeping document version %d: %s", self.live.version, problem)

@@ -15,12 +15,12 @@ from engine.admission.record import CheckRecord
 from engine.clock import from_ms
 from engine.decision import Decision, ReasonCode
 from engine.document.live import LiveDocument
+from engine.errors import UnknownPrice
 from engine.policy.cures import PolicyView
 from engine.policy.result import PolicyVerdict
-from engine.pricing.basis import Estimate, Pricing
-from engine.pricing.book import COMPLEXITY_MULTIPLIERS, PRICE_BOOK_VERSION
-from engine.pricing.estimator import ExternalAgentCostEstimator, UnknownPrice
-from engine.request import CallFacts, CallSize, read_size
+from engine.pricing.basis import Estimate, EstimateBasis, Pricing
+from engine.pricing.price_list import CallPrices
+from engine.request import CallSize, read_size
 
 CLOCK_MARGIN_MS = 10
 """Redis' clock as far as known may be so far ahead of Redis without a question being put anew."""
@@ -32,7 +32,7 @@ _POLICY_REASONS = {
     PolicyVerdict.NO_ALLOW: ReasonCode.POLICY_NO_ALLOW,
     PolicyVerdict.FAILED: ReasonCode.POLICY_ERROR,
 }
-_ESTIMATOR = ExternalAgentCostEstimator()
+_NO_BUFFER = Decimal(0)
 
 
 class PreparedCheck(NamedTuple):
@@ -54,16 +54,16 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
     `request` holds the arguments of `check`. Raises `InvalidValue` for a bad request.
     """
     started = time.perf_counter_ns()
-    facts, context, timeless, pricing = live.callers.of(request)
+    facts, context, timeless, prices = live.callers.of(request)
     size = read_size(request)
     at = from_ms(at_ms)
     policy = live.policies.evaluate(context, at, timeless)
     denied = _POLICY_REASONS.get(policy.verdict)
     denial = policy.reason if denied else ""
     try:
-        estimate = _estimate(facts, size)
+        estimate = _estimate(prices, size, at_ms)
     except UnknownPrice as unknown:
-        estimate = _priced(0, 0, facts.complexity, Decimal(0))
+        estimate = _as_given(prices, size, 0, EstimateBasis.UNKNOWN)
         if denied is None:
             denied, denial = ReasonCode.UNKNOWN_PRICE, f"Unknown price: {unknown}"
     plan = live.planner.plan(facts, at_ms)
@@ -76,8 +76,8 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         environment=facts.environment or "",
         complexity=facts.complexity,
         action=facts.action,
-        input_tokens=size.input_tokens,
-        output_tokens=size.output_tokens,
+        input_tokens=size.usage.input_tokens,
+        output_tokens=size.usage.output_tokens,
         estimate_micros=estimate.estimate_micros,
         reserve_micros=estimate.reserve_micros,
         document_version=live.version,
@@ -93,7 +93,12 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
         tags=facts.tags,
         shadow_policies=policy.shadow_policies,
         shadow_effect=policy.shadow_effect.value if policy.shadow_effect else "",
+        cached_input_tokens=size.usage.cached_input_tokens,
+        cache_write_tokens=size.usage.cache_write_tokens,
+        microcredits=size.usage.microcredits,
+        estimate_basis=estimate.basis.value,
     )
+    pricing = Pricing(facts.provider, facts.model, facts.complexity, facts.agent_id, at_ms)
     return PreparedCheck(
         facts.org_id, at_ms, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at, policy)
     )
@@ -156,14 +161,12 @@ def unavailable_message(problem: str) -> str:
     return f"Rate limiter unavailable: {problem}"
 
 
-def _estimate(facts: CallFacts, size: CallSize) -> Estimate:
+def _estimate(prices: CallPrices, size: CallSize, at_ms: int) -> Estimate:
     if size.estimated_cost is not None:
         # An explicit estimate is held as given: no buffer on top.
-        return _priced(size.estimated_cost, size.estimated_cost, facts.complexity, Decimal(0))
-    return _ESTIMATOR.estimate_cost_detailed(
-        facts.provider, facts.agent_id, facts.complexity, size.input_tokens, size.output_tokens, facts.model
-    )
+        return _as_given(prices, size, size.estimated_cost, EstimateBasis.GIVEN)
+    return prices.estimate(size.usage, at_ms)
 
 
-def _priced(estimate: int, reserve: int, complexity: str, buffer: Decimal) -> Estimate:
-    return Estimate(estimate, reserve, COMPLEXITY_MULTIPLIERS[complexity], buffer, PRICE_BOOK_VERSION)
+def _as_given(prices: CallPrices, size: CallSize, micros: int, basis: EstimateBasis) -> Estimate:
+    return Estimate(micros, micros, prices.multiplier, _NO_BUFFER, prices.label, basis, usage=size.usage)

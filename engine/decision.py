@@ -314,3 +314,17 @@ class Denied(Exception):
     def __init__(self, decision: Decision) -> None:
         self.decision = decision
         super().__init__(decision.message)
+
+
+def input_told(
+    decision: Decision, input_tokens: int | None, cached_input_tokens: int | None, cache_write_tokens: int | None
+) -> tuple[int | None, int | None, int | None]:
+    """The input tokens of a call that is settled: as told now, else all of them as told when it was checked.
+
+    Never a mixture: who tells input tokens anew may count in those that were expected from a cache.
+    """
+    told = (input_tokens, cached_input_tokens, cache_write_tokens)
+    if told != (None, None, None):
+        return told
+    usage = decision.record.usage
+    return usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens

@@ -28,7 +28,9 @@ def check_payload(
         "decided_ms": answer.now_ms,
         "expires_ms": answer.expires_ms,
         "answer": answer.to_text(),
-        "pricing": Pricing(record.provider, record.model or None, record.complexity).to_text(),
+        "pricing": Pricing(
+            record.provider, record.model or None, record.complexity, record.agent_id, answer.now_ms
+        ).to_text(),
         "body": body,
         "asked_id": asked_id,
         "idempotency": None if idempotency is None else [idempotency.key, idempotency.request_hash],

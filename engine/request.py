@@ -15,8 +15,8 @@ from engine.errors import InvalidValue
 from engine.ids import check_id, check_model
 from engine.money import Micros, to_micros
 from engine.policy.context import PolicyContext
-from engine.pricing.book import COMPLEXITY_MULTIPLIERS
-from engine.pricing.estimator import check_tokens
+from engine.pricing.rows import COMPLEXITIES
+from engine.pricing.usage import USAGE_NAMES, Usage, read_usage
 
 MOST_TAGS = 100
 _PLACE = re.compile(r"[A-Za-z0-9 .:/%_-]{0,64}")
@@ -36,7 +36,8 @@ class Request:
 
 def request_hash(request: Request) -> str:
     """What tells a call from another one under the same idempotency key: 32 hexadecimal digits."""
-    facts = dict(request.facts)
+    # What is left out counts for nothing: an argument that a later version adds changes no hash.
+    facts = {name: value for name, value in request.facts.items() if value is not None}
     if isinstance(facts.get("tags"), list | tuple | set | frozenset):
         facts["tags"] = sorted(map(str, facts["tags"]))
     text = json.dumps(facts, sort_keys=True, default=str)
@@ -61,10 +62,9 @@ def read_requests(requests: Iterable[Mapping[str, Any]]) -> list[Request]:
 
 
 class CallSize(NamedTuple):
-    """How large a call will be, as far as its caller knows: tokens, or what it will cost in micro-dollars."""
+    """How large a call will be, as far as its caller knows: what it uses, or what it will cost in micro-dollars."""
 
-    input_tokens: int | None
-    output_tokens: int | None
+    usage: Usage
     estimated_cost: Micros | None
 
 
@@ -142,8 +142,8 @@ def gather_facts(
     agent = document.agents.get(check_id(agent_id, "agent_id"))
     if agent is None:
         raise InvalidValue("agent_id", f"{agent_id!r} is not registered; {_registered(document)}")
-    if not isinstance(complexity, str) or complexity not in COMPLEXITY_MULTIPLIERS:
-        raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITY_MULTIPLIERS)}, got {complexity!r}")
+    if not isinstance(complexity, str) or complexity not in COMPLEXITIES:
+        raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITIES)}, got {complexity!r}")
     return CallFacts(
         org_id=document.organization,
         agent_id=agent_id,
@@ -161,11 +161,9 @@ def gather_facts(
 
 
 def read_size(request: Mapping[str, Any]) -> CallSize:
-    """How large a request says it will be. Raises `InvalidValue` naming the field for bad tokens or amounts."""
-    tokens_in, tokens_out, cost = map(request.get, CallSize._fields)
-    check_tokens(tokens_in, "input_tokens")
-    check_tokens(tokens_out, "output_tokens")
-    return CallSize(tokens_in, tokens_out, None if cost is None else to_micros(cost, "estimated_cost"))
+    """How large a request says it will be. Raises `InvalidValue` naming a field that is no such number."""
+    cost = request.get("estimated_cost")
+    return CallSize(read_usage(request), None if cost is None else to_micros(cost, "estimated_cost"))
 
 
 def _tags(agent: AgentSpec, requested: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -210,5 +208,5 @@ def _registered(document: GovernanceDocument) -> str:
 
 FACT_NAMES = tuple(name for name in inspect.signature(gather_facts).parameters if name != "document")
 """The arguments of `check` that say who calls what, in which way and from where."""
-REQUEST_NAMES = frozenset({*FACT_NAMES, *CallSize._fields})
+REQUEST_NAMES = frozenset({*FACT_NAMES, *USAGE_NAMES, "estimated_cost"})
 """The arguments of `check` that describe the call."""

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from engine.admission.breaker import Breaker
 from engine.admission.gate import RedisGate
 from engine.core import REBUILD_TIMEOUT_SECONDS, Core
-from engine.decision import Decision, Denied
+from engine.decision import Decision, Denied, input_told
 from engine.document.live import LiveDocument
 from engine.errors import BursarError
 from engine.flows import asking, checking, settling, viewing
@@ -117,12 +117,17 @@ class GovernanceService:
         model: str | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | str | int | None = None,
         estimated_cost: Decimal | str | int | None = None,
         idempotency_key: str | None = None,
     ) -> Decision:
         """Decide whether the call may happen now; if so, hold its reserve and count it.
 
-        `estimated_cost` (US dollars) is held as given; without it the price book's estimate plus 20 % is. Asking again
+        `estimated_cost` (US dollars) is held as given; without it the price book's estimate plus its buffer is, made
+        from tokens (`input_tokens` without those read from a cache or written to one, which are counted apart) or
+        Copilot Credits. Asking again
         under the same `idempotency_key` within 24 hours answers with the first decision that allowed it; a denied call
         did nothing, so its key stays free. With other arguments it raises `KeyReused`.
 
@@ -147,6 +152,9 @@ class GovernanceService:
             "model": model,
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
+            "cached_input_tokens": cached_input_tokens,
+            "cache_write_tokens": cache_write_tokens,
+            "credits": credits,
             "estimated_cost": estimated_cost,
         }
         return self._run(checking.check(self._core, Request(facts, idempotency_key)))
@@ -167,15 +175,19 @@ class GovernanceService:
         actual_cost: Decimal | str | int | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
         """Replace the decision's hold by what the call really cost, in the period of the hold.
 
         `decision` is what `check` answered, or its id: then pricing by tokens asks Redis once more. Give
-        `actual_cost` in US dollars, or tokens, which the price book turns into a cost. Returns the cost in
-        micro-dollars. Settling again with the same cost changes nothing; with another, or after a cancel, raises
-        `SettleConflict`. Raises `UnknownDecision` for an id that was never allowed here. While Redis is away the settle
-        is kept in SQL, or in a file when that is away too, and counted later; it is not lost.
+        `actual_cost` in US dollars, or tokens or Copilot Credits, which the price book turns into a cost by the prices
+        of the call's own time. Returns the cost in micro-dollars. Settling again with the same cost changes nothing;
+        with another, or after a cancel, raises `SettleConflict`. Raises `UnknownDecision` for an id that was never
+        allowed here. While Redis is away the settle is kept in SQL, or in a file when that is away too, and counted
+        later; it is not lost.
         """
         return self._run(
             settling.settle(
@@ -183,8 +195,13 @@ class GovernanceService:
                 decision,
                 org_id=org_id,
                 actual_cost=actual_cost,
-                input_tokens=input_tokens,
-                output_tokens=output_tokens,
+                usage={
+                    "input_tokens": input_tokens,
+                    "output_tokens": output_tokens,
+                    "cached_input_tokens": cached_input_tokens,
+                    "cache_write_tokens": cache_write_tokens,
+                    "credits": credits,
+                },
                 success=success,
             )
         )
@@ -206,7 +223,7 @@ class GovernanceService:
         decision = self.check(agent_id, **request)
         if not decision.allowed:
             raise Denied(decision)
-        yield GuardedCall(self, decision, request.get("input_tokens"))
+        yield GuardedCall(self, decision)
 
     def check_budget(self, agent_id: str, **request: Any) -> BudgetCheckResult:
         """Whether budgets leave room for this call. Changes nothing. Takes the arguments of `check`."""
@@ -276,9 +293,8 @@ class GovernanceService:
 class GuardedCall:
     """An allowed call inside `guard`: settle or cancel it once its outcome is known."""
 
-    def __init__(self, service: GovernanceService, decision: Decision, input_tokens: int | None) -> None:
+    def __init__(self, service: GovernanceService, decision: Decision) -> None:
         self._service = service
-        self._input_tokens = input_tokens
         self.decision = decision
 
     def settle(
@@ -287,14 +303,21 @@ class GuardedCall:
         actual_cost: Decimal | str | int | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
         """As `GovernanceService.settle`, for this call. Input tokens left out are those given to `guard`."""
+        fresh, cached, written = input_told(self.decision, input_tokens, cached_input_tokens, cache_write_tokens)
         return self._service.settle(
             self.decision,
             actual_cost=actual_cost,
-            input_tokens=self._input_tokens if input_tokens is None else input_tokens,
+            input_tokens=fresh,
             output_tokens=output_tokens,
+            cached_input_tokens=cached,
+            cache_write_tokens=written,
+            credits=credits,
             success=success,
         )
 

@@ -117,7 +117,7 @@ def _make_live(
             )
         base = plan.base
     say_plan(plan)
-    say_findings(findings_of(new.document, now))
+    say_findings(findings_of(new.document, now, live))
     if not yes and is_interactive():
         beside = f" of another organization, {org_id!r} beside {named(others)}" if others else ""
         try:

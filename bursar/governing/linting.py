@@ -6,16 +6,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.document.lint import lint_document
+from engine.document.live import LiveDocument
 from engine.document.policy_cases import RequestSpec
 from engine.document.schema import GovernanceDocument
 from engine.policy.lint.findings import Example, Finding
+from engine.pricing.shipped import SHIPPED_BOOK
 
 
-def findings_of(document: GovernanceDocument, at: datetime) -> list[Finding]:
-    """What is allowed and probably not meant, as of the hour of `at`."""
+def findings_of(document: GovernanceDocument, at: datetime, live: LiveDocument | None = None) -> list[Finding]:
+    """What is allowed and probably not meant, as of the hour of `at`, by the price book of what is `live`."""
     # An example names its instant: two looks within an hour should read the same.
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return lint_document(document, hour)
+    return lint_document(document, hour, SHIPPED_BOOK if live is None else live.book)
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

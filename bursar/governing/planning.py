@@ -39,7 +39,7 @@ def run_plan(file: Path, *, as_json: bool) -> int:
         live = live_or_none(database, source.document.organization)
         plan = plan_against(database, live, source.document, now)
         others = [] if live else other_organizations(database, plan.organization)
-    findings = findings_of(source.document, now)
+    findings = findings_of(source.document, now, live)
     moved = source.based_on is not None and source.based_on != plan.base
     if as_json:
         result: dict[str, Any] = {

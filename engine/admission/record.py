@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.pricing.basis import Pricing
+from engine.pricing.basis import EstimateBasis, Pricing
+from engine.pricing.usage import Usage
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
@@ -17,7 +18,7 @@ class CheckRecord(NamedTuple):
     Absent names are empty texts; `prepare_us` is microseconds. `outage` says why the gate did not decide; empty when
     it did. `tags` are `None` when nobody knows them. `shadow_policies` would have applied were they not in shadow, and
     `shadow_effect` is what policies would then have answered. Counters and rate scopes are not in it: the document
-    version and the facts say which they were.
+    version and the facts say which they were. `microcredits` are millionths of a Copilot Credit.
     """
 
     agent_id: str
@@ -45,6 +46,17 @@ class CheckRecord(NamedTuple):
     tags: tuple[str, ...] | None = None
     shadow_policies: tuple[str, ...] = ()
     shadow_effect: str = ""
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    microcredits: int | None = None
+    estimate_basis: str = EstimateBasis.PRICED
+
+    @property
+    def usage(self) -> Usage:
+        """What the estimate was made from."""
+        return Usage(
+            self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cache_write_tokens, self.microcredits
+        )
 
     def to_json(self) -> str:
         """The record as compact JSON: a list of its values."""

@@ -22,7 +22,16 @@ from engine.document.schema import AlertsSpec, GovernanceDocument, RateLimitSpec
 
 ChangeKind = Literal["added", "removed", "changed"]
 ObjectKind = Literal[
-    "document", "agent", "budget", "rate_limit", "policy", "alerts", "alert_channel", "alert_route", "prices"
+    "document",
+    "agent",
+    "budget",
+    "rate_limit",
+    "policy",
+    "alerts",
+    "alert_channel",
+    "alert_route",
+    "prices",
+    "price_override",
 ]
 
 
@@ -77,7 +86,8 @@ def diff_documents(old: GovernanceDocument | None, new: GovernanceDocument) -> l
 
 
 _ORDER: tuple[ObjectKind, ...] = (
-    "document", "agent", "budget", "rate_limit", "policy", "prices", "alerts", "alert_channel", "alert_route",
+    "document", "agent", "budget", "rate_limit", "policy", "prices", "price_override", "alerts", "alert_channel",
+    "alert_route",
 )  # fmt: skip
 # The preset is in the values that it fills in.
 _NO_FACT = {"id", "policy_id", "preset"}
@@ -130,7 +140,11 @@ def _objects(document: GovernanceDocument) -> Iterator[_Object]:
         yield _Object("rate_limit", limit.id, _rate_facts(limit), limit)
     for policy in document.policies:
         yield _Object("policy", policy.policy_id, _policy_facts(policy), policy)
-    yield _Object("prices", None, _facts(document.prices), document.prices)
+    credits = document.prices.copilot_credits
+    facts = _facts(document.prices, {"overrides"}) | {"copilot_credits": str(credits)}
+    yield _Object("prices", None, facts, document.prices)
+    for override in document.prices.overrides:
+        yield _Object("price_override", str(override), _facts(override, {"provider", "model", "agent"}), override)
     yield from _alert_objects(document.alerts)
 
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from engine.document.schema import AgentSpec, AppliesTo, BudgetSpec, GovernanceDocument, RateLimitSpec
 from engine.policy.lint.findings import Finding
-from engine.pricing.book import PER_CALL_USD, PER_MILLION_TOKENS, PER_TOKEN_PROVIDERS
+from engine.pricing.basis import EstimateBasis
+from engine.pricing.price_list import PriceList
 
 
 class DocumentCode(StrEnum):
@@ -22,10 +23,10 @@ class DocumentCode(StrEnum):
     UNPRICED = "unpriced"
 
 
-def limit_findings(document: GovernanceDocument) -> Iterator[Finding]:
+def limit_findings(document: GovernanceDocument, prices: PriceList) -> Iterator[Finding]:
     """Findings about agents, budgets, rate limits, and the names that policies use, in the document's order."""
     for agent_id, agent in document.agents.items():
-        yield from _about(f"Agent '{agent_id}'", DocumentCode.UNPRICED, _unpriced(agent))
+        yield from _about(f"Agent '{agent_id}'", DocumentCode.UNPRICED, _unpriced(agent_id, agent, prices))
     for budget in document.budgets:
         what = f"Budget '{budget.id}'"
         yield from _about(what, DocumentCode.LIMITS_NOTHING, _no_amount(budget))
@@ -45,14 +46,18 @@ def _about(what: str, code: DocumentCode, problems: Iterator[str]) -> Iterator[F
         yield Finding(code, None, f"{what} {problem}")
 
 
-def _unpriced(agent: AgentSpec) -> Iterator[str]:
-    if agent.provider in PER_TOKEN_PROVIDERS:
-        if agent.model is None:
-            yield f"has no model, by which {agent.provider} is priced: calls that name none are denied; give it one."
-        elif agent.model not in PER_MILLION_TOKENS:
-            yield f"has model '{agent.model}', which the price book lacks: calls without estimated_cost are denied."
-    elif agent.provider not in PER_CALL_USD:
-        yield f"has provider '{agent.provider}', which the price book lacks: calls without estimated_cost are denied."
+def _unpriced(agent_id: str, agent: AgentSpec, prices: PriceList) -> Iterator[str]:
+    timeline = prices.of(agent.provider, agent.model, "standard", agent_id).timeline
+    if timeline and timeline[0].basis is not EstimateBasis.ASSUMED:
+        return
+    fate = "are assumed to cost what the dearest price says" if timeline else "without estimated_cost are denied"
+    if not prices.is_priced(agent.provider):
+        yield f"has provider '{agent.provider}', which the price book lacks: calls {fate}."
+    elif agent.model is not None:
+        yield f"has model '{agent.model}', which the price book lacks: calls {fate}."
+    else:
+        fate = fate.replace("without estimated_cost", "that name none")
+        yield f"has no model, by which {agent.provider} is priced: calls {fate}; give it one."
 
 
 def _no_amount(budget: BudgetSpec) -> Iterator[str]:

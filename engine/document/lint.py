@@ -10,14 +10,17 @@ from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.policy.lint.findings import Finding
 from engine.policy.lint.lint import lint_policies
 from engine.policy.lint.space import AgentFacts
+from engine.pricing.book import PriceBook
+from engine.pricing.shipped import SHIPPED_BOOK
 
 
-def lint_document(document: GovernanceDocument, at: datetime) -> list[Finding]:
+def lint_document(document: GovernanceDocument, at: datetime, book: PriceBook = SHIPPED_BOOK) -> list[Finding]:
     """Every finding: of agents and limits, then of policies, for calls from `at` on, as `lint_policies` says."""
-    engine = LiveDocument(0, document).policies
+    live = LiveDocument(0, document, book)
+    engine = live.policies
     agents = [_facts(agent_id, agent) for agent_id, agent in document.agents.items()]
     policies = lint_policies(engine.ordered, engine.strategy, agents, at, document.organization)
-    return [*limit_findings(document), *policies]
+    return [*limit_findings(document, live.prices), *policies]
 
 
 def _facts(agent_id: str, agent: AgentSpec) -> AgentFacts:

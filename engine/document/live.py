@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from engine.admission.plan import Planner
@@ -11,14 +11,18 @@ from engine.document.schema import GovernanceDocument
 from engine.policy.combining import ConflictResolutionStrategy
 from engine.policy.engine import PolicyEngine
 from engine.policy.policy import ExternalAgentPolicy, PolicyEffect
+from engine.pricing.book import PriceBook
+from engine.pricing.price_list import PriceList
+from engine.pricing.shipped import SHIPPED_BOOK
 
 
 @dataclass(frozen=True)
 class LiveDocument:
-    """One version of an organization's document, with its policies and its planner built."""
+    """One version of an organization's document and the price book beside it, made ready when first used."""
 
     version: int
     document: GovernanceDocument
+    book: PriceBook = field(default=SHIPPED_BOOK, repr=False)
 
     @cached_property
     def planner(self) -> Planner:
@@ -28,7 +32,12 @@ class LiveDocument:
     @cached_property
     def callers(self) -> Callers:
         """Who makes a request."""
-        return Callers(self.document, self.policies)
+        return Callers(self.document, self.policies, self.prices)
+
+    @cached_property
+    def prices(self) -> PriceList:
+        """What calls cost."""
+        return PriceList(self.book, self.document.prices.options())
 
     @cached_property
     def policies(self) -> PolicyEngine:

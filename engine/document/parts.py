@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from engine.errors import InvalidValue
 from engine.ids import ID_PATTERN
 from engine.money import LARGEST_AMOUNT_USD
+from engine.pricing.rows import LARGEST_PRICE_USD, MOST_DECIMALS, read_effective
 
 T = TypeVar("T")
 
@@ -26,6 +28,12 @@ def decimal_of_float(value: Any) -> Any:
 
 Usd = Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, le=LARGEST_AMOUNT_USD, max_digits=16)]
 Share = Annotated[Decimal, BeforeValidator(decimal_of_float), Field(gt=0, le=1)]
+Price = Annotated[
+    Decimal,
+    BeforeValidator(decimal_of_float),
+    Field(ge=0, le=LARGEST_PRICE_USD, max_digits=18, decimal_places=MOST_DECIMALS),
+]
+"""US dollars per call or per million tokens, or Copilot Credits per call."""
 Count = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
 
 
@@ -63,3 +71,11 @@ def checked_by(read: Callable[[T], object]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _written_date(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Effective = Annotated[str, BeforeValidator(_written_date), StringConstraints(max_length=64), checked_by(read_effective)]
+"""A date, which is midnight UTC, or a time with its offset."""

@@ -7,11 +7,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from engine.document.parts import Count, Id, Part, Scope, Share, Text, Usd, checked_by, decimal_of_float, with_preset
+from engine.document.parts import (
+    Count,
+    Effective,
+    Id,
+    Part,
+    Price,
+    Scope,
+    Share,
+    Text,
+    Usd,
+    checked_by,
+    decimal_of_float,
+    with_preset,
+)
 from engine.document.policy_spec import PolicySpec
 from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS, BudgetPreset, RatePreset
 from engine.ids import MODEL_PATTERN
 from engine.policy.time_window import zone
+from engine.pricing.options import Override, PriceOptions
+from engine.pricing.rows import PRICE_NAMES, read_effective, show_effective
 
 
 class AgentSpec(Part):
@@ -142,10 +157,93 @@ class RateLimitSpec(RateLimits):
         return self.on_outage or ("local" if self.fail_open_on_error else "closed")
 
 
-class PricesSpec(Part):
-    """How calls are priced."""
+class CopilotCreditsSpec(Part):
+    """How the organization buys Copilot Credits. `discount` is a share of the pay-as-you-go price."""
 
-    unknown_price: Literal["deny"] = "deny"
+    plan: Literal["pay_as_you_go", "pack", "prepaid"] = "pay_as_you_go"
+    discount: Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _discount_fits(self) -> CopilotCreditsSpec:
+        if self.discount is not None and self.plan != "prepaid":
+            raise ValueError("discount: only the prepaid plan has one; leave it out or set plan: prepaid")
+        return self
+
+    def __str__(self) -> str:
+        return self.plan if self.discount is None else f"{self.plan} less {self.discount.normalize():%}"
+
+
+class PriceOverrideSpec(Part):
+    """The organization's own price for calls that match all of provider, model and agent that are given.
+
+    Prices left out stay the price book's. A date is midnight UTC; left out, the override always holds.
+    """
+
+    provider: Id | None = None
+    model: Annotated[str, StringConstraints(pattern=MODEL_PATTERN)] | None = None
+    agent: Id | None = None
+    effective_from: Effective | None = None
+    source: Text = "governance document"
+    per_call_usd: Price | None = None
+    credits_per_call: Price | None = None
+    input_usd_per_million: Price | None = None
+    output_usd_per_million: Price | None = None
+    cached_input_usd_per_million: Price | None = None
+    cache_write_usd_per_million: Price | None = None
+    terms: list[Literal["data_zone", "batch"]] = []
+    buffer: Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, le=10)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> PriceOverrideSpec:
+        if self.provider is None and self.model is None and self.agent is None:
+            raise ValueError("an override needs provider, model or agent: which calls does it price?")
+        override = self.override()
+        if not override.prices and not override.terms and override.buffer is None:
+            raise ValueError("an override needs a price, terms or a buffer")
+        if self.per_call_usd is not None and self.credits_per_call is not None:
+            raise ValueError("credits_per_call: contradicts per_call_usd; give one of them")
+        return self
+
+    def __str__(self) -> str:
+        calls = ", ".join(
+            f"{name} {value}" for name in ("agent", "model", "provider") if (value := getattr(self, name)) is not None
+        )
+        at = self.override().effective_from
+        return calls if at is None else f"{calls} from {show_effective(at)}"
+
+    def override(self) -> Override:
+        """As the price list takes it."""
+        at = None if self.effective_from is None else read_effective(self.effective_from)
+        same = ("provider", "model", "agent", "source", "buffer", *PRICE_NAMES)
+        return Override(effective_from=at, terms=tuple(self.terms), **{name: getattr(self, name) for name in same})
+
+
+class PricesSpec(Part):
+    """How the organization uses the price book.
+
+    A call without a price is denied, or assumed to cost what the dearest that could be meant does.
+    """
+
+    unknown_price: Literal["deny", "assume"] = "deny"
+    copilot_credits: CopilotCreditsSpec = CopilotCreditsSpec()
+    overrides: list[PriceOverrideSpec] = []
+
+    @model_validator(mode="after")
+    def _overrides_differ(self) -> PricesSpec:
+        calls = [str(override) for override in self.overrides]
+        if len(set(calls)) < len(calls):
+            twice = next(each for each in calls if calls.count(each) > 1)
+            raise ValueError(f"overrides: two are for {twice}; join them")
+        return self
+
+    def options(self) -> PriceOptions:
+        """As the price list takes them."""
+        return PriceOptions(
+            unknown_price=self.unknown_price,
+            plan=self.copilot_credits.plan,
+            discount=self.copilot_credits.discount,
+            overrides=tuple(spec.override() for spec in self.overrides),
+        )
 
 
 class ChannelSpec(Part):

@@ -15,6 +15,7 @@ from engine.document.schema import GovernanceDocument
 from engine.errors import DocumentError
 from engine.ledger.database import Database
 from engine.ledger.organizations import ensure_organization
+from engine.ledger.price_books import label_of, live_book, live_book_version
 from engine.ledger.tables import document_versions
 
 
@@ -64,7 +65,7 @@ def publish(
     with database.write() as connection:
         live = _lock(connection, document.organization)
         if live is not None and live.content_hash == content_hash(document):
-            return LiveDocument(live.version, document)
+            return _with_book(connection, live.version, document)
         if base is not None and base != (0 if live is None else live.version):
             raise DocumentMoved(document.organization, base, live)
         return _add(connection, document, live, author, reason, source_text)
@@ -100,7 +101,7 @@ def publish_unless_outdated(
         live = _lock(connection, document.organization)
         digest = content_hash(document)
         if live is not None and live.content_hash == digest:
-            return Adopted(LiveDocument(live.version, document))
+            return Adopted(_with_book(connection, live.version, document))
         if live is not None and (
             (based_on is not None and based_on < live.version) or _was_live(connection, document.organization, digest)
         ):
@@ -116,6 +117,14 @@ def live_version(connection: Connection, org_id: str) -> int | None:
     return number
 
 
+def is_outdated(connection: Connection, live: LiveDocument) -> bool:
+    """Whether a newer version of the document, or of the price book beside it, is live."""
+    org_id = live.document.organization
+    return live_version(connection, org_id) != live.version or (
+        label_of(live_book_version(connection, org_id)) != live.book.label
+    )
+
+
 def live_document(connection: Connection, org_id: str) -> LiveDocument:
     """The live version of an organization. Raises `DocumentError` when it has none."""
     row = connection.execute(
@@ -126,7 +135,8 @@ def live_document(connection: Connection, org_id: str) -> LiveDocument:
     ).one_or_none()
     if row is None:
         raise DocumentError(f"organization {org_id!r} has no governance document yet")
-    return LiveDocument(row.version, parse_document(row.content, f"version {row.version} of {org_id}"))
+    document = parse_document(row.content, f"version {row.version} of {org_id}")
+    return _with_book(connection, row.version, document)
 
 
 def document_version(connection: Connection, org_id: str, version: int) -> LiveDocument:
@@ -138,7 +148,7 @@ def document_version(connection: Connection, org_id: str, version: int) -> LiveD
     ).scalar_one_or_none()
     if content is None:
         raise DocumentError(f"organization {org_id!r} has no version {version} of its governance document")
-    return LiveDocument(version, parse_document(content, f"version {version} of {org_id}"))
+    return _with_book(connection, version, parse_document(content, f"version {version} of {org_id}"))
 
 
 def has_documents(connection: Connection) -> bool:
@@ -211,4 +221,8 @@ def _add(
             source_text=text,
         )
     )
-    return LiveDocument(version, document)
+    return _with_book(connection, version, document)
+
+
+def _with_book(connection: Connection, version: int, document: GovernanceDocument) -> LiveDocument:
+    return LiveDocument(version, document, live_book(connection, document.organization).book)

@@ -19,6 +19,7 @@ _OBJECTS = {
     "rate_limit": "rate limit ",
     "policy": "policy ",
     "prices": "prices ",
+    "price_override": "price override for ",
     "alerts": "alerts ",
     "alert_channel": "alert channel ",
     "alert_route": "alert route ",
@@ -41,6 +42,7 @@ _USUAL: Mapping[str, Mapping[str, Any]] = {
         "outage_allowance": "0.01",
     },
     "rate_limit": {"burst_scope": "minute", "on_outage": "local"},
+    "price_override": {"source": "governance document"},
 }
 
 

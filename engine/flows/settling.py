@@ -11,7 +11,7 @@ from engine.admission.questions import Cancel, Hold, Settle
 from engine.admission.record import HoldRecord
 from engine.core import Core
 from engine.decision import Decision
-from engine.errors import DatabaseError, GateUnavailable, InvalidValue, SettleConflict, UnknownDecision
+from engine.errors import DatabaseError, GateUnavailable, InvalidValue, SettleConflict, UnknownDecision, UnknownPrice
 from engine.flows.alone import spool
 from engine.flows.asking import decided
 from engine.flows.steps import Ask, Await, Flow, NotInTime
@@ -20,7 +20,7 @@ from engine.ledger.pending import PendingEvent
 from engine.ledger.recount import pricing_of
 from engine.money import Micros, format_usd, to_micros
 from engine.pricing.basis import Pricing
-from engine.pricing.estimator import UnknownPrice, check_tokens, price_call
+from engine.pricing.usage import NO_USAGE, Usage, read_usage
 from engine.request import check_organization
 
 _STATE_WORDS = {"S": "settled", "C": "cancelled", "X": "expired"}
@@ -32,27 +32,23 @@ def settle(
     *,
     org_id: str | None,
     actual_cost: Decimal | str | int | None,
-    input_tokens: int | None,
-    output_tokens: int | None,
+    usage: Mapping[str, Any],
     success: bool,
 ) -> Flow[Micros]:
     """Replace a hold by what the call really cost."""
     check_organization(core.org_id, org_id)
     decision_id = check_decision_id(decision.id if isinstance(decision, Decision) else decision)
-    usage = {
-        "input_tokens": None if input_tokens is None else check_tokens(input_tokens, "input_tokens"),
-        "output_tokens": None if output_tokens is None else check_tokens(output_tokens, "output_tokens"),
-    }
+    used = read_usage(usage)
     if not isinstance(success, bool):
         raise InvalidValue("success", f"must be true or false, got {success!r}")
     if actual_cost is not None:
         actual = to_micros(actual_cost, "actual_cost")
-    elif input_tokens is None and output_tokens is None:
-        raise InvalidValue("actual_cost", "give the actual cost, or input_tokens and output_tokens to price")
+    elif used == NO_USAGE:
+        raise InvalidValue("actual_cost", "give the actual cost, or tokens or credits to price")
     else:
         pricing = decision.pricing if isinstance(decision, Decision) else (yield from _pricing(core, decision_id))
-        actual = _price(pricing, usage)
-    body = json.dumps(usage, separators=(",", ":"))
+        actual = _price(core, pricing, used)
+    body = json.dumps(used.told(), separators=(",", ":"))
     payload = {"actual_micros": actual, "success": success, "body": body}
     try:
         reply = yield from decided(core, lambda: Settle(core.org_id, decision_id, actual, success, body))
@@ -143,11 +139,11 @@ def _pricing(core: Core, decision_id: str) -> Flow[Pricing]:
     raise UnknownDecision(f"decision_id: no decision has the id {decision_id}")
 
 
-def _price(pricing: Pricing, usage: Mapping[str, int | None]) -> Micros:
+def _price(core: Core, pricing: Pricing, used: Usage) -> Micros:
+    prices = core.document.prices.of(pricing.provider, pricing.model, pricing.complexity, pricing.agent_id)
     try:
-        return price_call(
-            pricing.provider, pricing.complexity, usage["input_tokens"], usage["output_tokens"], pricing.model
-        )
+        # Holds of earlier versions did not keep their time.
+        return prices.actual(used, pricing.at_ms or core.clock.now_ms)
     except UnknownPrice as unknown:
         raise InvalidValue("actual_cost", f"must be given, because {unknown}") from None
 

@@ -14,7 +14,7 @@ from engine.admission.record import CheckRecord, HoldRecord
 from engine.clock import from_ms
 from engine.ids import check_decision_id
 from engine.ledger.rollups import budget_key
-from engine.pricing.estimator import check_tokens
+from engine.pricing.usage import Usage
 
 KINDS = ("check", "settle", "cancel", "expired")
 LATEST_MS = 253_402_300_799_999
@@ -101,11 +101,11 @@ def _typed(stream_id: str, fields: dict[str, str], plan_of: PlanOf) -> LedgerEve
 def _checked(fields: dict[str, str], plan_of: PlanOf) -> Checked:
     record = CheckRecord.from_json(fields["b"])
     for name in (record.agent_id, record.team_id, record.user_id, record.provider, record.model, record.environment,
-                 record.complexity, record.action, record.price_book_version):  # fmt: skip
+                 record.complexity, record.action, record.price_book_version, record.estimate_basis):  # fmt: skip
         if len(name) > LONGEST_NAME:
             raise ValueError(name)
     for number in (record.estimate_micros, record.reserve_micros, record.document_version, record.prepare_us,
-                   record.input_tokens or 0, record.output_tokens or 0):  # fmt: skip
+                   *record.usage.told().values()):  # fmt: skip
         _number(str(number))
     at_ms = _number(fields["t"])
     plan = plan_of(record, at_ms)
@@ -119,9 +119,16 @@ def _closed(fields: dict[str, str], usage: dict[str, Any]) -> Closed:
     before = HoldRecord.from_text(fields["h"])
     for name in before.counters:
         budget_key(name)
-    for field in ("input_tokens", "output_tokens"):
-        check_tokens(usage.get(field), field)
+    for field in Usage._fields:
+        if usage.get(field) is not None:
+            _count(usage[field])
     return Closed(before, _number(fields["m"]), fields.get("s", "1") == "1", usage)
+
+
+def _count(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(value)
+    _number(str(value))
 
 
 def _number(text: str) -> int:

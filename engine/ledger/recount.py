@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, delete, func, insert, or_, select, tupl
 
 from engine.admission.plan import PlannedCounter, plan_counters
 from engine.admission.record import HoldRecord
+from engine.clock import to_ms
 from engine.document.schema import GovernanceDocument
 from engine.ledger.tables import budget_usage, decisions
 from engine.periods import PERIOD_KINDS, Period, period_of
@@ -164,4 +165,4 @@ def facts_of(row: Any, org_id: str | None = None) -> CallFacts:
 
 def pricing_of(row: Any) -> Pricing:
     """What a stored decision is priced by."""
-    return Pricing(row.provider, row.model or None, row.complexity)
+    return Pricing(row.provider, row.model or None, row.complexity, row.agent_id, to_ms(row.at))

@@ -17,6 +17,7 @@ from engine.ledger.pending import forget_pending
 from engine.ledger.rollups import BudgetKey, Deltas
 from engine.ledger.tables import decisions, events, organizations
 from engine.ledger.totals import BudgetLimits, add_budget_usage, add_usage
+from engine.pricing.usage import Usage
 
 _CLOSED_STATES = {"settle": "settled", "cancel": "cancelled", "expired": "expired"}
 _CHANGING = (
@@ -25,8 +26,7 @@ _CHANGING = (
     "actual_micros",
     "success",
     "closed_at",
-    "input_tokens",
-    "output_tokens",
+    *Usage._fields,
 )
 
 
@@ -168,8 +168,9 @@ def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, A
         "spent_micros": 0,
         "actual_micros": None,
         "success": None,
-        "input_tokens": record.input_tokens,
-        "output_tokens": record.output_tokens,
+        **record.usage._asdict(),
+        "estimate_basis": record.estimate_basis,
+        "estimated_usage": record.usage.told(),
         "expires_at": from_ms(answer.expires_ms) if answer.allowed else None,
         "closed_at": None,
         "document_version": record.document_version,
@@ -228,7 +229,7 @@ def _close(deltas: Deltas, row: dict[str, Any], event: LedgerEvent, fact: Closed
     if event.kind == "settle":
         row["actual_micros"] = fact.amount_micros
         row["success"] = fact.success
-        for name in ("input_tokens", "output_tokens"):
+        for name in Usage._fields:
             if fact.usage.get(name) is not None:
                 row[name] = fact.usage[name]
     deltas.count_change(before, row)

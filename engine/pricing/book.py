@@ -21,6 +21,7 @@ from engine.pricing.rows import (
     Row,
     TermRow,
     check_price,
+    decimal_text,
     to_decimal,
 )
 
@@ -83,8 +84,8 @@ class PriceBook:
         """The content, without the label."""
         return {
             **{name: [row.to_json() for row in getattr(self, name)] for name in _ROWS},
-            "complexity": {name: f"{multiplier:f}" for name, multiplier in self.complexity.items()},
-            "buffer": f"{self.buffer:f}",
+            "complexity": {name: decimal_text(multiplier) for name, multiplier in self.complexity.items()},
+            "buffer": decimal_text(self.buffer),
         }
 
     @classmethod

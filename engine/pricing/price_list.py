@@ -112,11 +112,15 @@ class PriceList:
         """The book's rows for a model, else for any of the provider's, oldest first."""
         return self._by_key.get((provider, model or "")) or self._by_key.get((provider, ""), [])
 
+    def is_priced(self, provider: str) -> bool:
+        """Whether the book has any price for a provider."""
+        return any(name == provider for name, _ in self._by_key)
+
     def _compile(self, provider: str, model: str | None, complexity: str, agent_id: str) -> CallPrices:
         multiplier = check_complexity(self.book, complexity)
         overrides = sorted(
             (each for each in self.options.overrides if each.matches(provider, model, agent_id)),
-            key=lambda each: each.precision,
+            key=lambda each: (each.precision, each.effective_from or _BEGINNING),
         )
         rows = self.rows(provider, model)
         timeline = self._timeline(rows, overrides, multiplier)

@@ -234,6 +234,11 @@ def to_decimal(value: Any, field: str) -> Decimal:
         raise InvalidValue(field, f"must be a number, got {str(value)[:60]!r}") from None
 
 
+def decimal_text(value: Decimal) -> str:
+    """A decimal without needless zeros: the same text for the same number."""
+    return f"{value.normalize():f}"
+
+
 def read_effective(value: Any, field: str = "effective_from") -> datetime:
     """`2026-12-01` (midnight UTC), or a time with its offset. Raises `InvalidValue` naming `field`."""
     try:
@@ -263,7 +268,7 @@ def show_effective(at: datetime) -> str:
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
+        return decimal_text(value)
     return show_effective(value) if isinstance(value, datetime) else value
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from engine.errors import BursarError
 from engine.ids import check_model
-from engine.pricing.estimator import LARGEST_TOKEN_COUNT
+from engine.pricing.usage import LARGEST_TOKEN_COUNT
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURSTGPT_COLUMNS = ("Timestamp", "Model", "Request tokens", "Response tokens")

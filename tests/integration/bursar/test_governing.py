@@ -208,7 +208,7 @@ def test_findings_are_of_the_full_hour() -> None:
     document = parse_text(COMMENTED, "test").document
     seen: list[datetime] = []
 
-    def lint(_document: Any, at: datetime) -> list[Any]:
+    def lint(_document: Any, at: datetime, _book: Any) -> list[Any]:
         seen.append(at)
         return []
 

@@ -47,7 +47,7 @@ WHOLE: dict[str, Any] = {
 
 
 def fresh() -> Callers:
-    return Callers(LIVE.document, LIVE.policies)
+    return Callers(LIVE.document, LIVE.policies, LIVE.prices)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine.document.export import export_text, with_based_on
 from engine.document.load import parse_document, parse_text
 from engine.document.schema import GovernanceDocument
 from engine.document.wording import amounts
+from engine.errors import DocumentError
 from engine.money import to_micros
 
 BASE: dict[str, Any] = {
@@ -166,6 +168,45 @@ def test_the_same_meaning_in_other_words_is_no_change(path: str, value: Any) -> 
         assert sentences(old, new) == []
     else:
         assert sentences(document(), edited(path, value)) == []
+
+
+def test_prices_of_ones_own_are_compared_one_by_one() -> None:
+    own = {"provider": "openai", "model": "gpt-4o", "input_usd_per_million": 2, "effective_from": "2026-12-01"}
+    old = edited("prices", {"overrides": [own, {"agent": "coder", "buffer": 0.1}]})
+    new = edited(
+        "prices",
+        {
+            "copilot_credits": {"plan": "prepaid", "discount": 0.15},
+            "overrides": [{"agent": "coder", "buffer": 0.2}, own | {"output_usd_per_million": 8, "agent": "coder"}],
+        },
+    )
+    gpt, price = "model gpt-4o, provider openai from 2026-12-01", "input_usd_per_million 2"
+    assert sentences(old, new) == [
+        "prices copilot_credits pay_as_you_go -> prepaid less 15%",
+        "price override for agent coder buffer 0.1 -> 0.2",
+        f"price override for agent coder, {gpt} added: effective_from 2026-12-01, {price}, output_usd_per_million 8",
+        f"price override for {gpt} removed (it was: effective_from 2026-12-01, {price})",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ({"overrides": [{"per_call_usd": 1}]}, "needs provider, model or agent"),
+        ({"overrides": [{"agent": "coder"}]}, "needs a price, terms or a buffer"),
+        ({"overrides": [{"agent": "coder", "per_call_usd": 1, "credits_per_call": 1}]}, "contradicts per_call_usd"),
+        ({"overrides": [{"agent": "coder", "per_call_usd": -1}]}, "must be at least 0, got -1"),
+        ({"overrides": [{"agent": "coder", "per_call_usd": ".nan"}]}, "per_call_usd"),
+        ({"overrides": [{"agent": "coder", "per_call_usd": 1, "effective_from": "soon"}]}, "such as 2026-12-01"),
+        ({"overrides": [{"agent": "coder", "buffer": 0.1}] * 2}, "two are for agent coder; join them"),
+        ({"overrides": [{"agent": "coder", "terms": ["weekend"]}]}, "terms"),
+        ({"copilot_credits": {"discount": 0.1}}, "only the prepaid plan has one"),
+        ({"copilot_credits": {"plan": "barter"}}, "plan"),
+    ],
+)
+def test_prices_that_cannot_be_meant_are_refused(prices: dict[str, Any], said: str) -> None:
+    with pytest.raises(DocumentError, match=re.escape(said)):
+        parse_document({"organization": "acme", "prices": prices}, "here")
 
 
 def test_a_change_says_what_it_is_for_programs() -> None:

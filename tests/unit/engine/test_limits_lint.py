@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.document.limits_lint import DocumentCode, limit_findings
+from engine.document.live import LiveDocument
 from engine.document.load import parse_document
 
 AGENTS: dict[str, Any] = {
@@ -28,7 +29,10 @@ SOUND: dict[str, Any] = {
 
 def found(**parts: Any) -> list[tuple[str, str | None, str]]:
     document = parse_document({**SOUND, **parts}, "here")
-    return [(finding.code, finding.policy_id, finding.message) for finding in limit_findings(document)]
+    return [
+        (finding.code, finding.policy_id, finding.message)
+        for finding in limit_findings(document, LiveDocument(1, document).prices)
+    ]
 
 
 def test_a_sound_document_has_no_finding() -> None:

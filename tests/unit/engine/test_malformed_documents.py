@@ -73,7 +73,27 @@ GOOD: dict[str, Any] = {
             ],
         }
     ],
-    "prices": {"unknown_price": "deny"},
+    "prices": {
+        "unknown_price": "deny",
+        "copilot_credits": {"plan": "prepaid", "discount": 0.1},
+        "overrides": [
+            {
+                "provider": "openai",
+                "model": "gpt-4o",
+                "agent": "coder",
+                "effective_from": "2026-12-01",
+                "source": "a contract",
+                "input_usd_per_million": 2,
+                "output_usd_per_million": 8.5,
+                "cached_input_usd_per_million": "0.2",
+                "cache_write_usd_per_million": 3,
+                "terms": ["data_zone"],
+                "buffer": 0.1,
+            },
+            {"provider": "webhook", "per_call_usd": 0.002},
+            {"provider": "copilot_studio", "credits_per_call": 7},
+        ],
+    },
     "alerts": {"channels": {"ops": {"slack": "#ops"}}, "routes": {"critical": ["ops"]}},
 }
 
