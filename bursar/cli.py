@@ -11,8 +11,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from bursar import __version__
+from bursar.costs.commands import costs_app
 from bursar.governing.commands import add_commands
 from bursar.policies.commands import policies_app
+from bursar.prices.commands import prices_app
 
 app = typer.Typer(
     name="bursar",
@@ -155,6 +157,8 @@ def replay(
 
 add_commands(app)
 app.add_typer(policies_app)
+app.add_typer(prices_app)
+app.add_typer(costs_app)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from engine.alerting.heartbeats import record_failure, record_success
 from engine.clock import utc_now
 from engine.ledger.database import Database
+from engine.ledger.variance import VARIANCE_JOB
 from engine.settings import Settings
+from jobs.costs import calibrate_all, count_variance
 from jobs.delivery.sender import build_channels, deliver_due
 from jobs.evaluation import evaluate_all
 
@@ -27,6 +29,10 @@ logger = logging.getLogger(__name__)
 EVALUATE_EVERY_SECONDS = 2.0
 """With the sender's second and the ledger's lag, a crossing is in Slack within five."""
 DELIVER_EVERY_SECONDS = 1.0
+VARIANCE_EVERY_SECONDS = 300.0
+"""The pages of engineers; a price is not tuned by the minute."""
+CALIBRATE_EVERY_SECONDS = 3600.0
+"""One a day is kept; an hour after midnight UTC at the latest, or when a worker is there again."""
 MISFIRE_GRACE_SECONDS = 30
 """A tick that is late by less still runs; the library's own second would drop ticks of a busy machine."""
 
@@ -39,7 +45,7 @@ def build_scheduler(
     deliver_every: float = DELIVER_EVERY_SECONDS,
     clock: Callable[[], datetime] = utc_now,
 ) -> BackgroundScheduler:
-    """The scheduler with the jobs `evaluate` and `deliver`, first due at once; not started.
+    """The scheduler with all jobs, first due at once; not started.
 
     Every process may run one: what must happen once is settled in SQL, not by the scheduler. `clock` is what the
     jobs take for now.
@@ -61,7 +67,18 @@ def build_scheduler(
     def deliver() -> None:
         deliver_due(database, channels, clock=clock)
 
-    for name, work, seconds in (("evaluate", evaluate, evaluate_every), ("deliver", deliver, deliver_every)):
+    def variance() -> None:
+        count_variance(database, clock())
+
+    def calibration() -> None:
+        calibrate_all(database, clock())
+
+    for name, work, seconds in (
+        ("evaluate", evaluate, evaluate_every),
+        ("deliver", deliver, deliver_every),
+        (VARIANCE_JOB, variance, VARIANCE_EVERY_SECONDS),
+        ("calibration", calibration, CALIBRATE_EVERY_SECONDS),
+    ):
         scheduler.add_job(
             beating(database, name, work, clock),
             "interval",

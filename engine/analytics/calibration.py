@@ -20,7 +20,7 @@ LARGEST_BUFFER = Decimal("2.00")
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """`factor`: what to multiply the segment's estimates by, to 3 decimals. `buffer`: what to hold on top, 0.05 to 2.00.
+    """`factor`: what to multiply the segment's estimates by, to 3 decimals. `buffer`: what to hold on top, 0.05 to 2.
 
     `ratio` and `calls` say what it rests on.
     """

@@ -94,9 +94,7 @@ def ratio_of(sums: SegmentSums) -> Ratio | None:
     wape = sums.error_micros / sums.actual_micros
     if sums.calls < 2:
         return Ratio(value, 0.0, math.inf, wape)
-    residual = (
-        sums.actual_squared - 2 * value * sums.estimate_times_actual + value * value * sums.estimate_squared
-    )
+    residual = sums.actual_squared - 2 * value * sums.estimate_times_actual + value * value * sums.estimate_squared
     # Rounding may leave a little less than nothing.
     squares = max(0.0, residual) * sums.calls / (sums.calls - 1)
     relative = math.sqrt(squares) / (sums.actual_micros / MICROS_PER_USD)

@@ -13,7 +13,7 @@ from engine.analytics.amounts import Floats
 from engine.analytics.quantiles import NORMAL, student_t
 
 BLOCK_CELLS = 4_000_000
-"""Counts held in memory at a time: 16 MB."""
+"""Counts made at a time: 16 MB, and some 60 MB more while they are made."""
 
 Counts = NDArray[np.float32]
 
@@ -21,14 +21,15 @@ Counts = NDArray[np.float32]
 def resampled_sums(columns: Floats, resamples: int, seed: int) -> Floats:
     """The sum of each column (calls x columns) in each resample: resamples x columns.
 
-    Whole calls are drawn, so what columns have in common stays: sums of one resample may be compared (paired bootstrap).
+    Whole calls are drawn, so that sums of one resample may be compared with each other (paired bootstrap).
     The same seed gives the same draws for as many calls.
     """
     # Scaled, for the counts are of single precision.
     scale = np.maximum(columns.max(axis=0, initial=0.0), 1e-12)
     scaled = (columns / scale).astype(np.float32)
     sums = [counts @ scaled for counts in blocks(len(columns), resamples, seed)]
-    return np.concatenate(sums).astype(np.float64) * scale
+    drawn: Floats = np.concatenate(sums).astype(np.float64) * scale
+    return drawn
 
 
 def lower_bound(values: Floats, calls: int, confidence: float) -> float:

@@ -14,7 +14,16 @@ from typing import Any, Literal
 
 from engine.money import EXACT
 from engine.pricing.book import PriceBook
-from engine.pricing.rows import PRICE_NAMES, Correction, DatedRow, FeatureRow, PriceRow, Row, show_effective
+from engine.pricing.rows import (
+    PRICE_NAMES,
+    Correction,
+    DatedRow,
+    FeatureRow,
+    PriceRow,
+    Row,
+    decimal_text,
+    show_effective,
+)
 
 Kind = Literal["added", "removed", "changed"]
 Part = Literal["prices", "credits", "features", "terms", "complexity", "buffer", "corrections"]
@@ -195,7 +204,7 @@ def percent(old: Any, new: Any) -> Decimal | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Row):
         return value.to_json()
-    return plain_number(value) if isinstance(value, Decimal) else value
+    return decimal_text(value) if isinstance(value, Decimal) else value
 
 
 # How a difference reads.
@@ -267,11 +276,6 @@ def show_usd(value: Decimal) -> str:
 def show_number(value: Decimal) -> str:
     """Every digit and no more: `5`, `0.1`."""
     return f"{EXACT.normalize(value):,f}"
-
-
-def plain_number(value: Decimal) -> str:
-    """For programs: as in JSON, without commas."""
-    return f"{EXACT.normalize(value):f}"
 
 
 def show_factor(value: Decimal) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from engine.errors import InvalidValue
 from engine.ids import check_id, check_model
+from engine.money import EXACT
 
 COMPLEXITIES = ("simple", "standard", "complex")
 LARGEST_PRICE_USD = Decimal(1_000_000)
@@ -219,8 +220,7 @@ def check_price(value: Decimal | None, field: str) -> None:
         raise InvalidValue(field, f"must be a finite decimal number, got {str(value)[:60]}")
     if not 0 <= value <= LARGEST_PRICE_USD:
         raise InvalidValue(field, f"must be between 0 and {LARGEST_PRICE_USD:,}, got {str(value)[:60]}")
-    exponent = value.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > MOST_DECIMALS:
+    if _decimals(value) > MOST_DECIMALS:
         raise InvalidValue(field, f"must have at most {MOST_DECIMALS} decimals, got {str(value)[:60]}")
 
 
@@ -234,9 +234,18 @@ def to_decimal(value: Any, field: str) -> Decimal:
         raise InvalidValue(field, f"must be a number, got {str(value)[:60]!r}") from None
 
 
+def _decimals(value: Decimal) -> int:
+    # By its digits: arithmetic would first round them, to as few as the caller's context has.
+    _, digits, exponent = value.as_tuple()
+    if not value or not isinstance(exponent, int):
+        return 0
+    needless = next(count for count, digit in enumerate(reversed(digits)) if digit)
+    return -exponent - needless
+
+
 def decimal_text(value: Decimal) -> str:
     """A decimal without needless zeros: the same text for the same number."""
-    return f"{value.normalize():f}"
+    return f"{EXACT.normalize(value):f}"
 
 
 def read_effective(value: Any, field: str = "effective_from") -> datetime:

@@ -48,20 +48,19 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_crossing_becomes_a_slack_message_and_both_jobs_beat(office: Office, fake_slack: FakeSlack) -> None:
+def test_a_crossing_becomes_a_slack_message_and_every_job_beats(office: Office, fake_slack: FakeSlack) -> None:
     office.publish(HUNDRED, channels={"ops": {"slack": "#ops"}}, routes={"critical": ["ops"]})
     settings = Settings(slack_token=SecretStr(fake_slack.token), slack_base_url=fake_slack.base_url)
     with running(office, settings):
-        wait_until(lambda: len(beats(office)) == 2)
+        wait_until(lambda: len(beats(office)) == 4)
         assert fake_slack.requests == []
         office.spend(96 * USD)
         fake_slack.wait_for_requests(1)
         wait_until(lambda: office.states() == ["delivered"])
     assert len(fake_slack.messages) == 1
-    assert {job: row.last_success_at for job, row in beats(office).items()} == {
-        "evaluate": office.now,
-        "deliver": office.now,
-    }
+    assert {job: row.last_success_at for job, row in beats(office).items()} == dict.fromkeys(
+        ("evaluate", "deliver", "variance", "calibration"), office.now
+    )
 
 
 def test_every_process_may_have_a_scheduler(office: Office, fake_slack: FakeSlack) -> None:
@@ -89,7 +88,7 @@ def test_a_job_that_fails_shows_in_the_heartbeats_and_runs_again(office: Office)
 
 def test_ticks_are_neither_dropped_when_late_nor_piled_up(office: Office) -> None:
     scheduler = build_scheduler(office.database, Settings())
-    assert sorted(job.id for job in scheduler.get_jobs()) == ["deliver", "evaluate"]
+    assert sorted(job.id for job in scheduler.get_jobs()) == ["calibration", "deliver", "evaluate", "variance"]
     scheduler.start(paused=True)
     for job in scheduler.get_jobs():
         assert (job.misfire_grace_time, job.coalesce, job.max_instances) == (30, True, 1)

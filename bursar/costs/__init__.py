@@ -1,0 +1,1 @@
+"""`bursar costs`: what calls cost, as providers billed it."""

@@ -1,0 +1,1 @@
+"""Price lists of others, turned into rows of the price book. Pure."""
