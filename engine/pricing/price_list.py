@@ -28,6 +28,7 @@ class CallPrices:
 
     provider: str
     model: str | None
+    by_model: bool
     multiplier: Decimal
     factor: Decimal
     factor_pair: tuple[int, int]
@@ -70,6 +71,8 @@ class CallPrices:
         raise UnknownPrice(self._no_row())
 
     def _no_row(self) -> str:
+        if self.model is None and self.by_model:
+            return f"provider {self.provider!r} is priced by model: the agent or the call must name one"
         if self.model is not None:
             return f"the price book has no price for model {self.model!r} of provider {self.provider!r}"
         return f"the price book has no price for provider {self.provider!r}"
@@ -132,6 +135,7 @@ class PriceList:
         return CallPrices(
             provider=provider,
             model=model,
+            by_model=self.is_priced(provider),
             multiplier=multiplier,
             factor=factor,
             factor_pair=as_pair(factor),

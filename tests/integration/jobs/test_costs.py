@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from threading import Thread
@@ -190,9 +191,7 @@ def test_days_add_up_and_filters_hold(office: Office) -> None:
     with office.database.read() as connection:
         segments = segment_totals(connection, both)
         days = daily_totals(connection, both)
-        only = segment_totals(
-            connection, Days("acme", both.start, both.end, agent_id="hr", provider="openai", model="")
-        )
+        only = segment_totals(connection, replace(both, agent_id="hr", provider="openai", model=""))
     expected = by_hand(rows)
     assert {segment: totals.calls for segment, totals in segments.items()} == {
         segment: sums["calls"] for segment, sums in expected.items()
@@ -221,7 +220,7 @@ def test_a_mispriced_segment_is_corrected_and_the_next_backtest_has_nothing_to_s
     assert made is not None
     assert made.challenger.verdict.passed, made.challenger.verdict
     (proposal,) = made.challenger.proposals
-    assert (proposal.segment, proposal.old_factor) == (GPT, 1)
+    assert (proposal.segment, proposal.old_factor) == (GPT, Decimal(1))
     assert proposal.new_factor == pytest.approx(Decimal("1.33"), abs=Decimal("0.03"))
     with office.database.write() as connection:
         published = promote(connection, "acme", None, author="eve", reason="they grew")
