@@ -4,8 +4,9 @@
 2. One thread: checks, bare round trips and the limits library take turns.
 3. One event loop with 64 tasks: checks and bare round trips take turns.
 4. Policies alone, beside Cedar's engine.
-5. A day of made-up traffic, to see what a rate scope costs in memory.
-6. Print, and write JSON when asked to. Numbers never make the exit code: 0 done, 1 could not run, 2 bad arguments,
+5. Prices alone.
+6. A day of made-up traffic, to see what a rate scope costs in memory.
+7. Print, and write JSON when asked to. Numbers never make the exit code: 0 done, 1 could not run, 2 bad arguments,
    130 interrupted.
 """
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SYNC_ROUNDS = 60
 ASYNC_ROUNDS = 20
 POLICY_ROUNDS = 40
+PRICE_ROUNDS = 20
 QUICK_SHARE = 5
 """A quick run has a fifth of the rounds."""
 MEMORY_STEPS = 5
@@ -57,12 +59,14 @@ def main() -> NoReturn:
 def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
     """Measure everything, show it, and write it to `json_path`."""
     # These take a second to load, in which a Ctrl-C must be as quiet as later.
-    from benchmarks import async_check, policy_check, report, scope_memory, sync_check
+    from benchmarks import async_check, policy_check, price_check, report, scope_memory, sync_check
     from benchmarks.ground import open_ground
 
     started = time.monotonic()
     share = QUICK_SHARE if quick else 1
-    sync_rounds, async_rounds, policy_rounds = (n // share for n in (SYNC_ROUNDS, ASYNC_ROUNDS, POLICY_ROUNDS))
+    sync_rounds, async_rounds, policy_rounds, price_rounds = (
+        rounds // share for rounds in (SYNC_ROUNDS, ASYNC_ROUNDS, POLICY_ROUNDS, PRICE_ROUNDS)
+    )
     peer, missing = None, ""
     try:
         peer = peer_python(console.print)
@@ -71,7 +75,8 @@ def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
         console.print(f"{missing} Going on without it.", markup=False, highlight=False, soft_wrap=True)
     with open_ground() as ground, _progress(console) as progress:
         facts = report.machine(ground)
-        task = progress.add_task("Starting", total=sync_rounds + async_rounds + policy_rounds + MEMORY_STEPS)
+        rounds = sync_rounds + async_rounds + policy_rounds + price_rounds
+        task = progress.add_task("Starting", total=rounds + MEMORY_STEPS)
 
         def advance() -> None:
             progress.advance(task)
@@ -87,9 +92,11 @@ def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
         together = async_check.measure(ground, async_rounds, advance)
         begin("Policies")
         policies = policy_check.measure(peer, policy_rounds, advance)
+        begin("Prices")
+        prices = price_check.measure(price_rounds, advance)
         begin("Memory")
         memory = scope_memory.measure(ground)
-    results = report.Results(sync, together, policies, memory, missing, time.monotonic() - started)
+    results = report.Results(sync, together, policies, prices, memory, missing, time.monotonic() - started)
     # First: whoever reads the tables may stop reading.
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(results, facts), indent=2) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from benchmarks.async_check import TASKS, AsyncResult
 from benchmarks.blocks import percentile
 from benchmarks.ground import Ground
 from benchmarks.policy_check import OURS, PolicyResult
+from benchmarks.price_check import PriceResult
 from benchmarks.scope_memory import ScopeMemory
 from benchmarks.sync_check import BARE, BLOCK, CHECK, COUNTER, MOVING, SyncResult
 
@@ -66,6 +67,7 @@ PROMISES = (
     ),
     Promise("policy_us_1000", "p50 of one evaluation of 1,000 policies", 15.0, 5.0, " us", at_most=True),
     Promise("policy_vs_cedarpy", "one by cedarpy, policies parsed, takes so many", 100, 500, "x", at_most=False),
+    Promise("price_us", "p50 of pricing one call, its tokens read and validated", 5.0, None, " us", at_most=True),
     Promise("asyncio_vs_noop", "checks/s for each no-op/s of redis.asyncio", 0.6, 1.0, "x", at_most=False),
     Promise("bytes_per_scope", "MEMORY USAGE of the largest rate scope, key included", 1200, None, " B", at_most=True),
 )
@@ -78,6 +80,7 @@ class Results:
     sync: SyncResult
     together: AsyncResult
     policies: PolicyResult
+    prices: PriceResult
     memory: ScopeMemory
     missing: str
     seconds: float
@@ -91,6 +94,7 @@ class Results:
         numbers["policy_us_1000"] = self.policies.us(50)
         if self.policies.ratio is not None:
             numbers["policy_vs_cedarpy"] = self.policies.ratio.median
+        numbers["price_us"] = self.prices.us(50)
         numbers["asyncio_vs_noop"] = self.together.ratio
         numbers["bytes_per_scope"] = self.memory.bytes
         return {name: round(value, 3) for name, value in numbers.items()}
@@ -135,6 +139,7 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
             "sync": sync.calls,
             "asyncio": results.together.calls,
             "policies": results.policies.evaluations,
+            "prices": results.prices.calls,
             "memory": results.memory.calls,
         },
         "spread_of_block_pairs": {name: list(spread) for name, spread in results.spreads.items()},
@@ -146,6 +151,7 @@ def as_json(results: Results, facts: Mapping[str, Any]) -> dict[str, Any]:
             for name, contender in sync.contenders.items()
         },
         "policy_us": {f"p{percent}": round(results.policies.us(percent), 2) for percent in PERCENTS},
+        "price_us": {f"p{percent}": round(results.prices.us(percent), 2) for percent in PERCENTS},
         "stages_us": {
             name: {f"p{percent}": round(percentile(values, percent), 1) for percent in PERCENTS}
             for name, values in sync.stages.items()
@@ -201,6 +207,7 @@ def _microseconds(results: Results) -> Table:
             for stage, values in results.sync.stages.items():
                 table.add_row(f"  {STAGES[stage]}", *(f"{percentile(values, percent):,.1f}" for percent in PERCENTS))
     table.add_row(OURS, *(f"{results.policies.us(percent):,.1f}" for percent in PERCENTS), "")
+    table.add_row("prices", *(f"{results.prices.us(percent):,.1f}" for percent in PERCENTS), "")
     return table
 
 

@@ -10,9 +10,10 @@ import streamlit as st
 
 from dashboard.explain import Verdict, verdicts
 from dashboard.reading import DecisionView
-from dashboard.wording import STATES, named, percent, plain, reason_label
+from dashboard.wording import BASES, STATES, named, percent, plain, reason_label
 from engine.ledger.queries.decisions import DecisionRecord
 from engine.money import format_usd
+from engine.pricing.usage import MICROCREDITS
 
 _RESULTS = {
     "passed": ":green[:material/check: passed]",
@@ -76,7 +77,7 @@ def _money(record: DecisionRecord) -> None:
     cards.metric(
         "Estimate",
         format_usd(record.estimate_micros),
-        delta=f"price book {record.price_book_version}",
+        delta=BASES.get(record.estimate_basis, f"price book {record.price_book_version}"),
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -133,7 +134,6 @@ def _tests(lines: list[Verdict], seen: str) -> None:
 
 def facts(record: DecisionRecord) -> dict[str, str]:
     """What was asked, by whom and when."""
-    tokens = f"{record.input_tokens or 0:,} in, {record.output_tokens or 0:,} out"
     rows = {
         "Time": f"{record.at:%d %b %Y, %H:%M:%S} UTC",
         "Agent": record.agent_id,
@@ -143,12 +143,23 @@ def facts(record: DecisionRecord) -> dict[str, str]:
         "Environment": named(record.environment),
         "From": _origin(record),
         "Action": f"{named(record.action)}, {record.complexity}",
-        "Tokens": "–" if record.input_tokens is None and record.output_tokens is None else tokens,
+        "Tokens": _tokens(record),
+        "Copilot Credits": "–" if record.microcredits is None else f"{record.microcredits / MICROCREDITS:,.6g}",
         "Succeeded": {True: "yes", False: "no", None: "–"}[record.success],
         "Decided by": f"one process alone: {record.outage}" if record.outage else "the gate",
         "Versions": f"document {record.document_version}, prices {record.price_book_version}",
     }
     return {name: plain(value) for name, value in rows.items()}
+
+
+def _tokens(record: DecisionRecord) -> str:
+    told = (
+        (record.input_tokens, "in"),
+        (record.cached_input_tokens, "read from a cache"),
+        (record.cache_write_tokens, "written to a cache"),
+        (record.output_tokens, "out"),
+    )
+    return ", ".join(f"{count:,} {what}" for count, what in told if count is not None) or "–"
 
 
 def _origin(record: DecisionRecord) -> str:

@@ -38,6 +38,13 @@ STATES = {
     "cancelled": "Cancelled",
     "expired": "Expired, charged at its reserve",
 }
+BASES = {
+    "given": "given by the caller",
+    "assumed": "assumed: no price known",
+    "backdated": "by the first price known",
+    "unknown": "no price known",
+}
+"""Where an estimate comes from, when it is not a price in effect."""
 _CODES = {code.value: code for code in ReasonCode}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|$<>~:&=^])")
 

@@ -117,6 +117,10 @@ class DecisionRecord:
     success: bool | None
     input_tokens: int | None
     output_tokens: int | None
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    microcredits: int | None
+    estimate_basis: str
     expires_at: datetime | None
     closed_at: datetime | None
     document_version: int
