@@ -264,7 +264,7 @@ class AsyncGuardedCall:
         credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
-        """As `AsyncGovernanceService.settle`, for this call. Input tokens left out are those given to `guard`."""
+        """As `AsyncGovernanceService.settle`, for this call. Without any, the input tokens of `guard` count."""
         fresh, cached, written = input_told(self.decision, input_tokens, cached_input_tokens, cache_write_tokens)
         return await self._service.settle(
             self.decision,

@@ -18,7 +18,7 @@ from engine.decide import PreparedCheck, prepare
 from engine.document.live import LiveDocument
 from engine.document.store import is_outdated, live_document
 from engine.drain import LedgerDrain
-from engine.errors import DatabaseError, DocumentError
+from engine.errors import BursarError
 from engine.ledger.database import Database
 from engine.ledger.pending import PendingEvent, decision_or_waiting
 from engine.ledger.recorder import PendingRecorder
@@ -128,7 +128,7 @@ class Core:
             with self.database.read() as connection:
                 if is_outdated(connection, self.live):
                     self.live = live_document(connection, self.org_id)
-        except (DatabaseError, DocumentError) as problem:
+        except BursarError as problem:
             logger.warning("keeping document version %d: %s", self.live.version, problem)
 
     def _verify(self) -> None:

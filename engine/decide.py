@@ -42,6 +42,7 @@ class PreparedCheck(NamedTuple):
     at_ms: int
     denied: ReasonCode | None
     estimate: Estimate
+    prices: CallPrices
     pricing: Pricing
     record: CheckRecord
     plan: CallPlan
@@ -100,7 +101,15 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
     )
     pricing = Pricing(facts.provider, facts.model, facts.complexity, facts.agent_id, at_ms)
     return PreparedCheck(
-        facts.org_id, at_ms, denied, estimate, pricing, record, plan, PolicyView(live.policies, context, at, policy)
+        facts.org_id,
+        at_ms,
+        denied,
+        estimate,
+        prices,
+        pricing,
+        record,
+        plan,
+        PolicyView(live.policies, context, at, policy),
     )
 
 
@@ -142,6 +151,11 @@ def repeated(prepared: PreparedCheck, reply: Reply, gate_us: int) -> Decision:
     _, now_ms, decision_id, decided_ms, expires_ms = reply.raw
     answer = CheckAnswer(ReasonCode.ALLOWED, 0, int(decided_ms), expires_ms=int(expires_ms))
     del now_ms
+    # Priced as of then, when it comes to settling it; so is the estimate that is shown, by the prices known now.
+    prepared = prepared._replace(pricing=prepared.pricing._replace(at_ms=answer.now_ms))
+    if prepared.estimate.basis not in (EstimateBasis.GIVEN, EstimateBasis.UNKNOWN):
+        estimate = prepared.prices.estimate(prepared.estimate.usage, answer.now_ms)
+        prepared = prepared._replace(estimate=estimate)
     return replace(conclude(prepared, decision_id, answer, gate_us), repeated=True)
 
 

@@ -14,6 +14,8 @@ MICROS_PER_USD = 1_000_000
 LARGEST_AMOUNT_USD = Decimal(1_000_000_000)
 """Amounts above a billion dollars are typing errors; the bound also keeps sums exact in Redis."""
 
+LARGEST_MICROS = int(LARGEST_AMOUNT_USD) * MICROS_PER_USD
+
 # Not the thread's context, which a caller may have made less precise. 100 digits: no amount is rounded twice.
 EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 

@@ -34,10 +34,13 @@ class Request:
             check_id(self.idempotency_key, "idempotency_key")
 
 
+_ADDED = ("cached_input_tokens", "cache_write_tokens", "credits")
+
+
 def request_hash(request: Request) -> str:
     """What tells a call from another one under the same idempotency key: 32 hexadecimal digits."""
-    # What is left out counts for nothing: an argument that a later version adds changes no hash.
-    facts = {name: value for name, value in request.facts.items() if value is not None}
+    # Arguments that came later count for nothing when left out: a key used before an upgrade fits after it.
+    facts = {name: value for name, value in request.facts.items() if value is not None or name not in _ADDED}
     if isinstance(facts.get("tags"), list | tuple | set | frozenset):
         facts["tags"] = sorted(map(str, facts["tags"]))
     text = json.dumps(facts, sort_keys=True, default=str)

@@ -308,7 +308,7 @@ class GuardedCall:
         credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
-        """As `GovernanceService.settle`, for this call. Input tokens left out are those given to `guard`."""
+        """As `GovernanceService.settle`, for this call. Without any input tokens, those given to `guard` count."""
         fresh, cached, written = input_told(self.decision, input_tokens, cached_input_tokens, cache_write_tokens)
         return self._service.settle(
             self.decision,

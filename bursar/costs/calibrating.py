@@ -13,7 +13,7 @@ from bursar.governing.ledger import chosen_organization, needed_ledger
 from bursar.governing.screen import say, when
 from bursar.prices.tables import say_table
 from engine.clock import utc_now
-from engine.ledger.calibrating import attempt, calibrate
+from engine.ledger.calibrating import attempt, keep
 from engine.ledger.calibrations import Calibration, Window, recent_calibrations, stored_calibration
 from engine.ledger.price_books import label_of
 from engine.pricing.challenger import Challenger
@@ -43,8 +43,8 @@ def run_calibrate(options: CalibrateOptions) -> None:
         tried = attempt(database, org_id, now, fit_days=options.fit_days)
         kept: Calibration | None = None
         if not options.dry_run:
-            kept = calibrate(database, org_id, now, author=author, reason=reason, fit_days=options.fit_days)
-    challenger = tried.challenger if kept is None else kept.challenger
+            kept = keep(database, org_id, tried, author, reason)
+    challenger = tried.challenger
     if options.as_json:
         result = {"organization": org_id, "calibration": None if kept is None else kept.number}
         print(json.dumps({**result, **_challenger_json(challenger, tried.window, tried.champion)}, indent=2))

@@ -147,8 +147,6 @@ def _take_in(database: Database, org_id: str, source: str, found: _BillFile, opt
         now = utc_now()
         changes = billed_changes(connection, org_id, source, bill.amounts, bill.days)
         _refuse_lone_corrections(found, source, changes.changed)
-        totals = billed_totals(connection, org_id, bill.days, source=source, amounts=bill.amounts)
-        recorded = recorded_spend(connection, org_id, bill.days)
         stored = Stored(len(changes.added), len(changes.changed), changes.unchanged, changes.kept)
         if changes.any and not options.dry_run:
             store_billed(connection, org_id, source, bill.amounts, changes, now)
@@ -164,6 +162,10 @@ def _take_in(database: Database, org_id: str, source: str, found: _BillFile, opt
                     details=_details(found, stored),
                 ),
             )
+    # What is stored no longer matters to these, so nobody has to wait for them.
+    with database.read() as connection:
+        totals = billed_totals(connection, org_id, bill.days, source=source, amounts=bill.amounts)
+        recorded = recorded_spend(connection, org_id, bill.days)
     return ImportReport(
         org_id=org_id,
         source=source,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from bursar.costs.counting import count_with_progress
@@ -54,8 +54,10 @@ def run_variance(options: VarianceOptions) -> None:
             found: Mapping[Any, SegmentTotals] = (
                 daily_totals(connection, days) if options.daily else segment_totals(connection, days)
             )
-    length = 1 if options.daily else options.days
-    judged = {key: (totals, totals.judged(length)) for key, totals in found.items()}
+    judged = {
+        key: (totals, totals.judged(key + timedelta(days=1) if isinstance(key, date) else end))
+        for key, totals in found.items()
+    }
     if options.as_json:
         result = {
             "organization": org_id,
@@ -69,7 +71,7 @@ def run_variance(options: VarianceOptions) -> None:
     if not found:
         say(f"{org_id}: no call that the price book estimated in the last {options.days} UTC days")
         return
-    _say_total(org_id, options.days, book, found)
+    _say_total(org_id, options.days, end, book, found)
     shown = list(judged.items())
     if not options.daily and not options.every:
         shown = shown[:MOST_SHOWN]
@@ -82,11 +84,11 @@ def run_variance(options: VarianceOptions) -> None:
         say(f"  ... and {len(judged) - len(shown):,} more; --all shows every one")
 
 
-def _say_total(org_id: str, days: int, book: str, found: Mapping[Any, SegmentTotals]) -> None:
+def _say_total(org_id: str, days: int, end: date, book: str, found: Mapping[Any, SegmentTotals]) -> None:
     total = SegmentTotals()
     for each in found.values():
         total.add(each)
-    whole = total.judged(days)
+    whole = total.judged(end)
     settled = "none" if whole.settled_share is None else share_text(whole.settled_share)
     say(
         f"{org_id}, last {days} UTC days, price book {book}: estimated {format_usd(total.sums.estimate_micros)}, "

@@ -19,6 +19,7 @@ from engine.ledger.price_books import SHIPPED
 from engine.money import EXACT
 from engine.pricing.book import PriceBook, in_effect
 from engine.pricing.book_diff import PRICE_WORDS, show_factor, show_instant, show_number, show_share, show_usd
+from engine.pricing.price_list import PriceList
 from engine.pricing.rows import PRICE_NAMES, Correction, PriceRow
 
 _TOKENS = PRICE_NAMES[2:]
@@ -110,7 +111,8 @@ def _say_credits(chosen: Chosen, wanted: Wanted) -> None:
         if chosen.org_id is not None and row.plan == use.plan:
             mark = f"plan of {chosen.org_id}"
             if use.discount is not None:
-                paid = show_usd(_discounted(book, use.discount, wanted.at))
+                exact = PriceList(book, use).credit_usd(wanted.at)
+                paid = show_usd(EXACT.divide(Decimal(exact.numerator), Decimal(exact.denominator)))
                 mark += f": {paid} at {show_share(use.discount)} off"
         table.append([row.plan, show_usd(row.usd), mark, since(row, row in effective, wanted.at), row.source])
     say_table(["plan", "usd", "", "since", "source"], table, right=["usd"])
@@ -159,8 +161,3 @@ def _say_corrections(rows: Iterable[Correction]) -> None:
         say("Corrections of estimates, by calibration", "bold")
         columns = ["provider", "model", "complexity", "agent", "factor", "buffer", "source"]
         say_table(columns, table, right=["factor", "buffer"])
-
-
-def _discounted(book: PriceBook, discount: Decimal, at: datetime) -> Decimal:
-    usual = next(row.usd for row in in_effect(book.credits, at).values() if row.plan == "pay_as_you_go")
-    return EXACT.multiply(usual, EXACT.subtract(Decimal(1), discount))

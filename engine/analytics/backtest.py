@@ -10,6 +10,9 @@ the median call, and the costs of calls are skewed: with a noise of 40 % a call,
 are short of changes WAPE by less than 2 points, so no number of calls would ever let it be corrected. The sum of
 many calls, which is what a budget feels, is off by the full 15 %.
 
+"With confidence" is said by the paired bootstrap, of calls and of whole days, whichever is less sure: calls of one day
+often cost too much or too little together, and then a thousand of them say no more than a few.
+
 "With confidence" means that the lower bound itself reaches 2 points. Were it enough that the bound is above zero while
 the measured value reaches 2 points, up to 9 % of challengers that are no better would be let through; so it is less
 than 5 %, also with 20 calls and with errors on opposite sides. For the same reason each of the two ways is tried at
@@ -19,7 +22,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +39,8 @@ BIAS_CONFIDENCE = 0.975
 SHORTFALL_CONFIDENCE = 0.95
 FEWEST_CALLS = 20
 FEWEST_CALLS_OF_SEGMENT = 30
+FEWEST_DAYS = 5
+"""From so many days on, whole days are drawn as well."""
 BETTER_BY = 0.02
 WAPE_MAY_RISE_BY = 0.01
 BIAS_MAY_RISE_BY = 0.01
@@ -64,7 +69,7 @@ class Verdict(NamedTuple):
 class Holdout:
     """Calls the challenger was not fitted on, one value each in the same order, in micro-USD.
 
-    `segment` is a label, for which any whole numbers do.
+    `segment` and `day` are labels, for which any whole numbers do.
     """
 
     champion_estimate: Floats
@@ -73,6 +78,7 @@ class Holdout:
     challenger_reserve: Floats
     actual: Floats
     segment: Ints
+    day: Ints
 
     @classmethod
     def of(
@@ -84,6 +90,7 @@ class Holdout:
         challenger_reserve: ArrayLike,
         actual: ArrayLike,
         segment: ArrayLike,
+        day: ArrayLike | None = None,
     ) -> Holdout:
         """Take the arrays, or raise `InvalidValue` that names the one that is not finite, negative or too short."""
         money = {
@@ -94,11 +101,10 @@ class Holdout:
             "challenger_reserve": challenger_reserve,
         }
         columns = {field: amounts(field, values) for field, values in money.items()}
-        labels = np.asarray(segment)
-        if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
-            raise InvalidValue("segment", "must be a flat array of whole numbers")
-        same_length([*columns.items(), ("segment", labels)])
-        return cls(**columns, segment=labels.astype(np.int64))
+        segments = _labels("segment", segment)
+        days = np.zeros(len(segments), dtype=np.int64) if day is None else _labels("day", day)
+        same_length([*columns.items(), ("segment", segments), ("day", days)])
+        return cls(**columns, segment=segments, day=days)
 
 
 def judge(
@@ -120,10 +126,13 @@ def judge(
         return Verdict(False, (enough, nothing))
     columns = _columns(holdout)
     measured = _scores(columns.sum(axis=0, keepdims=True))
-    drawn = _scores(resampled_sums(columns, resamples, seed))
+    drawn = [(calls, _scores(resampled_sums(columns, resamples, seed)))]
+    by_day = _summed(columns, holdout.day)
+    if len(by_day) >= FEWEST_DAYS:
+        drawn.append((len(by_day), _scores(resampled_sums(by_day, resamples, seed))))
     checks = (
         enough,
-        _accuracy(measured, drawn, calls),
+        _accuracy(measured, drawn),
         _bias(measured),
         _segments(columns, holdout.segment, names or {}),
         _shortfall(holdout, seed, resamples),
@@ -153,6 +162,18 @@ def _columns(holdout: Holdout) -> Floats:
     return np.column_stack((actual, np.abs(actual - champion), np.abs(actual - challenger), champion, challenger))
 
 
+def _summed(columns: Floats, day: Ints) -> Floats:
+    _, place = np.unique(day, return_inverse=True)
+    return np.column_stack([np.bincount(place, column) for column in columns.T])
+
+
+def _labels(field: str, values: ArrayLike) -> Ints:
+    labels = np.asarray(values)
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+        raise InvalidValue(field, "must be a flat array of whole numbers")
+    return labels.astype(np.int64)
+
+
 def _scores(sums: Floats) -> _Scores:
     actual, champion_error, challenger_error, champion, challenger = sums.T
     # A resample may by chance have only calls that cost nothing.
@@ -161,10 +182,11 @@ def _scores(sums: Floats) -> _Scores:
         return _Scores(*(np.nan_to_num(score, nan=0.0, posinf=1e9) for score in scores))
 
 
-def _accuracy(measured: _Scores, drawn: _Scores, calls: int) -> Check:
+def _accuracy(measured: _Scores, drawn: Sequence[tuple[int, _Scores]]) -> Check:
+    """`drawn` has the resamples of calls, and those of whole days; what both are sure of counts."""
     wape_gain, bias_gain = float(measured.wape_gain[0]), float(measured.bias_gain[0])
-    wape_bound = lower_bound(drawn.wape_gain, calls, WAPE_CONFIDENCE)
-    bias_bound = lower_bound(drawn.bias_gain, calls, BIAS_CONFIDENCE)
+    wape_bound = min(lower_bound(scores.wape_gain, number, WAPE_CONFIDENCE) for number, scores in drawn)
+    bias_bound = min(lower_bound(scores.bias_gain, number, BIAS_CONFIDENCE) for number, scores in drawn)
     by_wape = wape_bound >= BETTER_BY
     by_bias = bias_bound >= BETTER_BY and wape_gain >= -WAPE_MAY_RISE_BY
     sentence = (

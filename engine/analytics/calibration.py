@@ -31,14 +31,15 @@ class Proposal:
     calls: int
 
 
-def fit_segment(estimates: ArrayLike, actuals: ArrayLike) -> Proposal | None:
+def fit_segment(estimates: ArrayLike, actuals: ArrayLike, days: ArrayLike | None = None) -> Proposal | None:
     """Propose a factor and a buffer from a segment's settled calls, in micro-USD and in the same order.
 
-    None unless there are 100 calls and the 95 % interval of the ratio excludes +-5 %. Raises `InvalidValue`.
+    `days` has whole numbers, the same for calls of one day. None unless there are 100 calls and the 95 % interval of
+    the ratio excludes +-5 %. Raises `InvalidValue`.
     """
     estimate, actual = amounts("estimates", estimates), amounts("actuals", actuals)
     calls = same_length([("estimates", estimate), ("actuals", actual)])
-    ratio = ratio_of(SegmentSums.of(estimate, actual))
+    ratio = ratio_of(SegmentSums.of(estimate, actual), () if days is None else _by_day(estimate, actual, days))
     if ratio is None or band_of(calls) is not Band.ACT or not ratio.excludes(PROPOSAL_SHARE):
         return None
     factor = Decimal(ratio.value).quantize(Decimal("0.001"))
@@ -46,6 +47,11 @@ def fit_segment(estimates: ArrayLike, actuals: ArrayLike) -> Proposal | None:
         # A price of nothing would let every later call through for free.
         return None
     return Proposal(factor, buffer_for(estimate * float(factor), actual), ratio, calls)
+
+
+def _by_day(estimate: Floats, actual: Floats, days: ArrayLike) -> list[SegmentSums]:
+    labels = np.asarray(days)
+    return [SegmentSums.of(estimate[labels == day], actual[labels == day]) for day in np.unique(labels)]
 
 
 def buffer_for(estimates: Floats, actuals: Floats) -> Decimal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from engine.analytics.quantiles import student_t
 from engine.money import MICROS_PER_USD
 
 CONFIDENCE = 0.95
+FEWEST_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,12 @@ class Ratio(NamedTuple):
         return self.low > 1 + share or self.high < 1 - share
 
 
-def ratio_of(sums: SegmentSums) -> Ratio | None:
+def ratio_of(sums: SegmentSums, days: Sequence[SegmentSums] = ()) -> Ratio | None:
     """The ratio of a segment with its interval; None when the estimates sum to zero.
+
+    `days` are the same calls day by day. Calls of one day often cost too much or too little together, and then many
+    calls say less than their number: from seven days on the interval is the wider one of that between calls and that
+    between days.
 
     The spread of R comes from the residuals actual - R x estimate (the linearised ratio estimator), so calls of very
     different size may be mixed. The interval is symmetric in log R, since costs are skewed and R cannot be negative,
@@ -98,6 +104,15 @@ def ratio_of(sums: SegmentSums) -> Ratio | None:
     # Rounding may leave a little less than nothing.
     squares = max(0.0, residual) * sums.calls / (sums.calls - 1)
     relative = math.sqrt(squares) / (sums.actual_micros / MICROS_PER_USD)
+    width = student_t((1 + CONFIDENCE) / 2, sums.calls - 1) * relative
+    if len(days) >= FEWEST_DAYS:
+        width = max(width, student_t((1 + CONFIDENCE) / 2, len(days) - 1) * _between_days(value, sums, days))
     # A single huge call among small ones: beyond any number the interval says no more than "unknown".
-    reach = math.exp(min(700.0, student_t((1 + CONFIDENCE) / 2, sums.calls - 1) * relative))
+    reach = math.exp(min(700.0, width))
     return Ratio(value, value / reach, value * reach, wape)
+
+
+def _between_days(value: float, sums: SegmentSums, days: Sequence[SegmentSums]) -> float:
+    """Relative standard error of the ratio, taking days for what varies."""
+    squares = sum((day.actual_micros - value * day.estimate_micros) ** 2 for day in days)
+    return math.sqrt(squares * len(days) / (len(days) - 1)) / sums.actual_micros

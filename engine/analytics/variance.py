@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.analytics.amounts import amount
@@ -47,25 +47,29 @@ class SegmentVariance:
 
 
 def variance_of(
-    sums: SegmentSums, *, allowed: int, cancelled: int, days: float, percents: Mapping[int, int]
+    sums: SegmentSums,
+    *,
+    calls: int,
+    days: float,
+    percents: Mapping[int, int],
+    day_sums: Sequence[SegmentSums] = (),
 ) -> SegmentVariance:
     """Judge one segment.
 
-    `allowed` and `cancelled` count the calls of the same days, `days` is how many days those are (above zero), and
-    `percents` counts the settled calls by `percent_of`. Raises `InvalidValue` naming the field.
+    `calls` counts those of the same days that were allowed and not cancelled, `days` is how many days those are (above
+    zero), `percents` counts the settled calls by `percent_of`, `day_sums` has the sums of each day. Raises
+    `InvalidValue` naming the field.
     """
-    amount("allowed", allowed)
-    amount("cancelled", cancelled)
+    amount("calls", calls)
     if amount("days", days) == 0:
         raise InvalidValue("days", "must be more than zero")
-    remaining = allowed - cancelled
     difference = sums.actual_micros - sums.estimate_micros
     return SegmentVariance(
         calls=sums.calls,
         band=band_of(sums.calls),
-        ratio=ratio_of(sums),
+        ratio=ratio_of(sums, day_sums),
         # A call may be settled on a later day than it was allowed, which must not show as 104 %.
-        settled_share=min(1.0, sums.calls / remaining) if remaining > 0 else None,
+        settled_share=min(1.0, sums.calls / calls) if calls > 0 else None,
         p95_under_estimate=p95_under_estimate(percents),
         worth_per_month_micros=Micros(round(difference * DAYS_OF_MONTH / days)),
     )

@@ -6,15 +6,24 @@ from collections.abc import Iterator
 from enum import StrEnum
 from itertools import pairwise
 
-from engine.document.schema import AgentSpec, AppliesTo, BudgetSpec, GovernanceDocument, RateLimitSpec
+from engine.document.schema import (
+    AgentSpec,
+    AppliesTo,
+    BudgetSpec,
+    GovernanceDocument,
+    PriceOverrideSpec,
+    RateLimitSpec,
+)
 from engine.policy.lint.findings import Finding
 from engine.pricing.basis import EstimateBasis
 from engine.pricing.price_list import PriceList
+from engine.pricing.rows import PRICE_NAMES
 
 
 class DocumentCode(StrEnum):
     """What may be found outside of policies."""
 
+    HALF_A_PRICE = "half_a_price"
     LIMITS_NOTHING = "limits_nothing"
     MATCHES_NOTHING = "matches_nothing"
     NEVER_REACHED = "never_reached"
@@ -38,6 +47,8 @@ def limit_findings(document: GovernanceDocument, prices: PriceList) -> Iterator[
         yield from _about(what, DocumentCode.LIMITS_NOTHING, _no_window(limit))
         yield from _about(what, DocumentCode.MATCHES_NOTHING, _nobody(document, limit.applies_to))
         yield from _about(what, DocumentCode.NEVER_REACHED, _shorter_is_larger(_windows(limit)))
+    for override in document.prices.overrides:
+        yield from _about(f"Price override for {override}", DocumentCode.HALF_A_PRICE, _half(override, prices))
     yield from _unknown_names(document)
 
 
@@ -58,6 +69,16 @@ def _unpriced(agent_id: str, agent: AgentSpec, prices: PriceList) -> Iterator[st
     else:
         fate = fate.replace("without estimated_cost", "that name none")
         yield f"has no model, by which {agent.provider} is priced: calls {fate}; give it one."
+
+
+def _half(override: PriceOverrideSpec, prices: PriceList) -> Iterator[str]:
+    given = [name for name in PRICE_NAMES if name.endswith("_per_million") and getattr(override, name) is not None]
+    whole = {"input_usd_per_million", "output_usd_per_million"} <= set(given)
+    if given and not whole and not prices.has_token_prices(override.provider, override.model):
+        yield (
+            f"gives {given[0]} where the price book has no price for tokens: it has no effect; "
+            "give input_usd_per_million and output_usd_per_million."
+        )
 
 
 def _no_amount(budget: BudgetSpec) -> Iterator[str]:

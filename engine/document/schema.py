@@ -161,7 +161,7 @@ class CopilotCreditsSpec(Part):
     """How the organization buys Copilot Credits. `discount` is a share of the pay-as-you-go price."""
 
     plan: Literal["pay_as_you_go", "pack", "prepaid"] = "pay_as_you_go"
-    discount: Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, lt=1)] | None = None
+    discount: Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, le=0.5)] | None = None
 
     @model_validator(mode="after")
     def _discount_fits(self) -> CopilotCreditsSpec:

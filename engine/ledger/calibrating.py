@@ -11,6 +11,7 @@ from engine.ledger.calibrations import (
     Calibration,
     Window,
     doubtful_segments,
+    has_slot,
     keep_calibration,
     settled_calls,
     stored_calibration,
@@ -60,7 +61,17 @@ def calibrate(
 
     `slot` is the day of a scheduled one, of which there is at most one. `None` when nothing was kept.
     """
-    made = attempt(database, org_id, now, fit_days=fit_days)
+    if slot is not None:
+        with database.read() as connection:
+            if has_slot(connection, org_id, slot):
+                return None
+    return keep(database, org_id, attempt(database, org_id, now, fit_days=fit_days), author, reason, slot)
+
+
+def keep(
+    database: Database, org_id: str, made: Attempt, author: str, reason: str, slot: date | None = None
+) -> Calibration | None:
+    """Keep what came of an attempt when it proposes something. `None` when nothing was kept."""
     if not made.challenger.proposals:
         return None
     with database.write() as connection:

@@ -20,6 +20,10 @@ from engine.pricing.shipped import SHIPPED_BOOK
 SHIPPED = 0
 """The number of the book that Bursar ships."""
 
+MOST_REMEMBERED = 16
+"""Books kept in memory after reading, by the hash of their content."""
+_read_lately: dict[str, PriceBook] = {}
+
 BookAction = Literal["set", "import", "promote", "rollback"]
 
 
@@ -69,7 +73,22 @@ def live_book_version(connection: Connection, org_id: str) -> int:
 
 def live_book(connection: Connection, org_id: str) -> StoredBook:
     """The version that prices calls."""
-    return stored_book(connection, org_id, live_book_version(connection, org_id))
+    table = price_book_versions
+    newest = connection.execute(
+        select(table.c.version, table.c.content_hash)
+        .where(table.c.org_id == org_id)
+        .order_by(table.c.version.desc())
+        .limit(1)
+    ).one_or_none()
+    if newest is None:
+        return StoredBook(SHIPPED, SHIPPED_BOOK)
+    known = _read_lately.get(newest.content_hash)
+    # Documents are read far more often than prices change, and each comes with its price book.
+    book = stored_book(connection, org_id, newest.version).book if known is None else known
+    if len(_read_lately) >= MOST_REMEMBERED:
+        _read_lately.clear()
+    _read_lately[newest.content_hash] = book
+    return StoredBook(newest.version, replace(book, label=label_of(newest.version)))
 
 
 def stored_book(connection: Connection, org_id: str, version: int) -> StoredBook:

@@ -294,7 +294,7 @@ cost_variance = Table(
     Column("estimate_squares", Float, nullable=False),
     Column("actual_squares", Float, nullable=False),
     Column("products", Float, nullable=False),
-    # Calls by actual / estimate in whole percent, rounded down.
+    # Calls by actual / estimate in whole percents, rounded up.
     Column("ratio_percents", JsonDocument, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     PrimaryKeyConstraint("org_id", "day", "provider", "model", "complexity", "agent_id"),

@@ -229,9 +229,9 @@ def _close(deltas: Deltas, row: dict[str, Any], event: LedgerEvent, fact: Closed
     if event.kind == "settle":
         row["actual_micros"] = fact.amount_micros
         row["success"] = fact.success
-        for name in Usage._fields:
-            if fact.usage.get(name) is not None:
-                row[name] = fact.usage[name]
+        if fact.usage:
+            # As a whole: who tells input tokens may count in those that were expected from a cache.
+            row.update({name: fact.usage.get(name) for name in Usage._fields})
     deltas.count_change(before, row)
     deltas.close(fact.before, fact.amount_micros, cancelled=event.kind == "cancel")
 

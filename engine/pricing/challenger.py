@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from engine.analytics.backtest import Check, Holdout, Verdict, judge
-from engine.analytics.calibration import Proposal, fit_segment
+from engine.analytics.backtest import FEWEST_CALLS_OF_SEGMENT, Check, Holdout, Verdict, judge
+from engine.analytics.calibration import fit_segment
 from engine.errors import UnknownPrice
 from engine.money import EXACT
 from engine.pricing.basis import Estimate
@@ -18,14 +18,22 @@ from engine.pricing.rows import Correction
 from engine.pricing.segment import Segment
 from engine.pricing.usage import Usage
 
+DAY_MS = 86_400_000
+SMALLEST_FACTOR, LARGEST_FACTOR = Decimal("0.01"), Decimal(100)
+"""What is further off is no matter of tuning: somebody has to look at the price."""
+
 
 class SettledCall(NamedTuple):
-    """A call whose cost is known. `usage` is what its estimate was made from, not what it used in the end."""
+    """A call whose cost is known. `usage` is what its estimate was made from, not what it used in the end.
+
+    `weight` is how many calls it stands for, when only some of many are looked at.
+    """
 
     segment: Segment
     at_ms: int
     usage: Usage
     actual_micros: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ NOTHING_TO_CORRECT = Verdict(
         Check(
             "proposals",
             passed=False,
-            sentence="No segment has 100 calls in the fit window with an interval that excludes ±5 %.",
+            sentence="No segment has 100 calls to fit on with an interval that excludes ±5 %, and 30 later ones.",
         ),
     ),
 )
@@ -81,35 +89,41 @@ def challenge(
     """Fit corrections on `fit_calls` and judge them on `holdout_calls`, which must be later.
 
     Both are estimated anew by the champion, each at its own time, so that a change of prices within the window counts
-    as what it is. Only calls of corrected segments are judged: the others would be estimated alike.
+    as what it is. Only calls of corrected segments are judged: the others would be estimated alike. A segment that has
+    fewer than 30 later calls cannot be judged, and so is not corrected.
     """
+    later = _by_segment(holdout_calls)
     proposals = [
-        _proposed(champion, segment, calls, proposal)
+        proposed
         for segment, calls in sorted(_by_segment(fit_calls).items())
-        if (proposal := _fitted(champion, calls)) is not None
+        if len(later.get(segment, ())) >= FEWEST_CALLS_OF_SEGMENT
+        and (proposed := _proposed(champion, segment, calls)) is not None
     ]
     if not proposals:
         return Challenger((), NOTHING_TO_CORRECT)
     challenger = Challenger(tuple(proposals), NOTHING_TO_CORRECT)
     book = champion.book.with_corrections(challenger.corrections("the backtest"))
-    verdict = _judged(champion, PriceList(book, champion.options), proposals, holdout_calls, seed)
+    verdict = _judged(champion, PriceList(book, champion.options), proposals, later, seed)
     return replace(challenger, verdict=verdict)
 
 
-def _fitted(champion: PriceList, calls: Sequence[SettledCall]) -> Proposal | None:
-    priced = [(estimate, call.actual_micros) for call in calls if (estimate := _estimate(champion, call))]
-    return fit_segment([estimate.estimate_micros for estimate, _ in priced], [actual for _, actual in priced])
-
-
-def _proposed(
-    champion: PriceList, segment: Segment, calls: Sequence[SettledCall], proposal: Proposal
-) -> ProposedCorrection:
-    newest = max(calls, key=lambda call: call.at_ms)
-    now = champion.of(*segment.key).estimate(newest.usage, newest.at_ms)
+def _proposed(champion: PriceList, segment: Segment, calls: Sequence[SettledCall]) -> ProposedCorrection | None:
+    priced = [(call, estimate) for call in calls if (estimate := _estimate(champion, call))]
+    proposal = fit_segment(
+        [estimate.estimate_micros for _, estimate in priced],
+        [call.actual_micros for call, _ in priced],
+        [call.at_ms // DAY_MS for call, _ in priced],
+    )
+    if proposal is None:
+        return None
+    _, now = max(priced, key=lambda pair: pair[0].at_ms)
+    factor = EXACT.quantize(EXACT.multiply(now.factor, proposal.factor), Decimal("0.0001"))
+    if not SMALLEST_FACTOR <= factor <= LARGEST_FACTOR:
+        return None
     return ProposedCorrection(
         segment=segment,
         old_factor=now.factor,
-        new_factor=EXACT.quantize(EXACT.multiply(now.factor, proposal.factor), Decimal("0.0001")),
+        new_factor=factor,
         old_buffer=now.buffer_share,
         new_buffer=proposal.buffer,
         calls=proposal.calls,
@@ -123,38 +137,30 @@ def _judged(
     champion: PriceList,
     challenger: PriceList,
     proposals: Sequence[ProposedCorrection],
-    calls: Iterable[SettledCall],
+    later: Mapping[Segment, Sequence[SettledCall]],
     seed: int,
 ) -> Verdict:
-    numbers = {proposal.segment: number for number, proposal in enumerate(proposals)}
-    rows: list[tuple[int, ...]] = []
-    for call in calls:
-        number = numbers.get(call.segment)
-        if number is None:
-            continue
+    rows: list[tuple[float, ...]] = []
+    labels: list[tuple[int, int]] = []
+    for number, call in ((number, call) for number, each in enumerate(proposals) for call in later[each.segment]):
         # By the whole price list, as it would be: a buffer of the document outweighs a proposed one.
         before, after = _estimate(champion, call), _estimate(challenger, call)
         if before is not None and after is not None:
-            rows.append(
-                (
-                    before.estimate_micros,
-                    before.reserve_micros,
-                    after.estimate_micros,
-                    after.reserve_micros,
-                    call.actual_micros,
-                    number,
-                )
-            )
-    columns = list(zip(*rows, strict=True)) or [()] * 6
+            # Sums of weighted amounts are what all calls would come to.
+            amounts = (before.estimate_micros, before.reserve_micros, after.estimate_micros, after.reserve_micros)
+            rows.append(tuple(call.weight * amount for amount in (*amounts, call.actual_micros)))
+            labels.append((number, call.at_ms // DAY_MS))
+    columns = list(zip(*rows, strict=True)) or [()] * 5
     holdout = Holdout.of(
         champion_estimate=columns[0],
         champion_reserve=columns[1],
         challenger_estimate=columns[2],
         challenger_reserve=columns[3],
         actual=columns[4],
-        segment=columns[5],
+        segment=[number for number, _ in labels],
+        day=[day for _, day in labels],
     )
-    return judge(holdout, seed=seed, names={number: str(segment) for segment, number in numbers.items()})
+    return judge(holdout, seed=seed, names={number: str(each.segment) for number, each in enumerate(proposals)})
 
 
 def _estimate(prices: PriceList, call: SettledCall) -> Estimate | None:

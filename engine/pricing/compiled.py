@@ -55,7 +55,7 @@ class CompiledPrice(NamedTuple):
             if self.credit is None:
                 return None
             amount = microcredits * self.credit
-        elif self.base is not None:
+        elif self.base is not None and (self.base or self.input is None):
             amount = self.base
         elif self.input is None or (tokens_in is None and tokens_out is None and cached is None and written is None):
             return None
@@ -82,25 +82,28 @@ class Priced(NamedTuple):
 
     def actual(self, usage: Usage) -> Micros | None:
         """What the usage costs, rounded half-even once; `None` when it tells nothing that is priced."""
-        if len(self.prices) == 1:
-            price = self.prices[0]
-            amount = price.amount(usage)
-            return None if amount is None else divide_half_even(amount, price.denominator)
-        return self._dearest(usage, 1, 1)
+        if self.basis is EstimateBasis.ASSUMED:
+            return self._dearest(usage, 1, 1)
+        price = self.prices[0]
+        amount = price.amount(usage)
+        return None if amount is None else divide_half_even(amount, price.denominator)
 
     def estimate(self, usage: Usage, factor: tuple[int, int]) -> Micros | None:
         """The same times a calibrated factor (numerator, denominator), rounded half-even once."""
-        if len(self.prices) == 1:
-            price = self.prices[0]
-            amount = price.amount(usage)
-            return None if amount is None else divide_half_even(amount * factor[0], price.denominator * factor[1])
-        return self._dearest(usage, *factor)
+        if self.basis is EstimateBasis.ASSUMED:
+            return self._dearest(usage, *factor)
+        price = self.prices[0]
+        amount = price.amount(usage)
+        return None if amount is None else divide_half_even(amount * factor[0], price.denominator * factor[1])
 
     def _dearest(self, usage: Usage, over: int, under: int) -> Micros | None:
+        # Nobody knows whether such a call is paid by credits, so telling few of them makes it no cheaper.
+        ways = {usage, usage._replace(microcredits=None)}
         found = [
             divide_half_even(amount * over, price.denominator * under)
             for price in self.prices
-            if (amount := price.amount(usage)) is not None
+            for way in ways
+            if (amount := price.amount(way)) is not None
         ]
         return max(found, default=None)
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from engine.clock import to_ms
 from engine.errors import InvalidValue, UnknownPrice
-from engine.money import Micros, divide_half_even
+from engine.money import LARGEST_MICROS, Micros, divide_half_even, format_usd
 from engine.pricing.basis import Estimate, EstimateBasis
 from engine.pricing.book import PriceBook, in_effect
 from engine.pricing.compiled import CompiledPrice, Priced, as_pair, undominated
@@ -37,15 +37,21 @@ class CallPrices:
     label: str
 
     def estimate(self, usage: Usage, at_ms: int) -> Estimate:
-        """Estimate and reserve of a call at an instant. Raises `UnknownPrice` when there is no price for it."""
+        """Estimate and reserve of a call at an instant.
+
+        Raises `UnknownPrice` when there is no price for it, `InvalidValue` when it is above a billion dollars.
+        """
         priced = self._at(at_ms)
         estimate = priced.estimate(usage, self.factor_pair)
         if estimate is None:
             raise UnknownPrice(self._what_is_missing(priced, usage))
+        _check_bound(estimate, usage)
         buffer, (over, under) = next((share, pair) for since, share, pair in self.buffers if at_ms >= since)
+        reserve = divide_half_even(estimate * (over + under), under)
+        _check_bound(reserve, usage)
         return Estimate(
             estimate,
-            divide_half_even(estimate * (over + under), under),
+            reserve,
             self.multiplier,
             buffer,
             self.label,
@@ -55,11 +61,12 @@ class CallPrices:
         )
 
     def actual(self, usage: Usage, at_ms: int) -> Micros:
-        """What a call at an instant cost, by what it used; no correction, no buffer. Raises `UnknownPrice`."""
+        """What a call at an instant cost, by what it used; no correction, no buffer. Errors as in `estimate`."""
         priced = self._at(at_ms)
         actual = priced.actual(usage)
         if actual is None:
             raise UnknownPrice(self._what_is_missing(priced, usage))
+        _check_bound(actual, usage)
         return actual
 
     def _at(self, at_ms: int) -> Priced:
@@ -99,6 +106,7 @@ class PriceList:
         for row in book.prices:
             self._by_key.setdefault(row.key, []).append(row)
         self._known: dict[tuple[str, str | None, str, str], CallPrices] = {}
+        self._known_assumed: dict[tuple[str, Decimal, tuple[Override, ...]], list[Priced]] = {}
 
     def of(self, provider: str, model: str | None, complexity: str, agent_id: str) -> CallPrices:
         """The prices of calls of an agent. Raises `InvalidValue` for an unknown complexity."""
@@ -119,6 +127,13 @@ class PriceList:
         """Whether the book has any price for a provider."""
         return any(name == provider for name, _ in self._by_key)
 
+    def has_token_prices(self, provider: str | None, model: str | None) -> bool:
+        """Whether the book has a price for tokens that calls of this provider or model may have; `None` is any."""
+        return any(
+            row.input_usd_per_million is not None and provider in (None, row.provider) and model in (None, row.model)
+            for row in self.book.prices
+        )
+
     def _compile(self, provider: str, model: str | None, complexity: str, agent_id: str) -> CallPrices:
         multiplier = check_complexity(self.book, complexity)
         overrides = sorted(
@@ -128,7 +143,10 @@ class PriceList:
         rows = self.rows(provider, model)
         timeline = self._timeline(rows, overrides, multiplier)
         if not timeline and self.options.unknown_price == "assume":
-            timeline = self._assumed(provider, overrides, multiplier)
+            # The same for every unknown model, which a request may name as it likes.
+            kind = (provider if self.is_priced(provider) else "", multiplier, tuple(overrides))
+            timeline = self._known_assumed.get(kind) or self._assumed(provider, overrides, multiplier)
+            self._known_assumed[kind] = timeline
         correction = self._corrections.get((provider, model or "", complexity, agent_id))
         factor = Decimal(1) if correction is None else correction.factor
         usual = self.book.buffer if correction is None or correction.buffer is None else correction.buffer
@@ -196,15 +214,18 @@ class PriceList:
             return None
         # A provider of credits stays one, whatever the organization pays for a call that does not tell how many.
         by_credits = "credits_per_call" in prices or (row is not None and row.credits_per_call is not None)
-        credit = self._credit_usd(at) if by_credits else None
+        credit = self.credit_usd(at) if by_credits else None
         base: Fraction | None = None
         if "per_call_usd" in prices:
             base = Fraction(prices["per_call_usd"]) * Fraction(multiplier)
         elif credit is not None:
             base = Fraction(prices["credits_per_call"]) * credit * Fraction(multiplier)
-        return CompiledPrice.of(base, _token_prices(prices, _term_factor(self.book.terms, terms, at)), credit)
+        tokens = _token_prices(prices, _term_factor(self.book.terms, terms, at))
+        # An override of one token price has no effect where the book has none for the other.
+        return None if base is None and tokens is None else CompiledPrice.of(base, tokens, credit)
 
-    def _credit_usd(self, at: datetime) -> Fraction:
+    def credit_usd(self, at: datetime) -> Fraction:
+        """What the organization pays for a Copilot Credit at an instant, in US dollars."""
         plans = {row.plan: row for row in in_effect(self.book.credits, at).values()}
         if self.options.plan == "prepaid" and self.options.discount is not None:
             return Fraction(plans["pay_as_you_go"].usd) * (1 - Fraction(self.options.discount))
@@ -212,6 +233,12 @@ class PriceList:
         if row is None:
             raise InvalidValue("plan", f"the price book has no price for Copilot Credits by plan {self.options.plan!r}")
         return Fraction(row.usd)
+
+
+def _check_bound(micros: int, usage: Usage) -> None:
+    if micros > LARGEST_MICROS:
+        field = "credits" if usage.microcredits is not None else "input_tokens"
+        raise InvalidValue(field, f"the call comes to {format_usd(micros)}, above $1,000,000,000; is the count right?")
 
 
 def check_complexity(book: PriceBook, complexity: str) -> Decimal:

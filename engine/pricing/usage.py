@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from engine.errors import InvalidValue
+from engine.money import EXACT
 
 LARGEST_TOKEN_COUNT = 1_000_000_000
 LARGEST_CREDITS = Decimal(1_000_000_000)
@@ -32,14 +33,9 @@ class Usage(NamedTuple):
         return sum(count or 0 for count in self[:4])
 
     @property
-    def has_tokens(self) -> bool:
-        """Whether any token count was told."""
-        return any(count is not None for count in self[:4])
-
-    @property
     def credits(self) -> Decimal | None:
         """Copilot Credits."""
-        return None if self.microcredits is None else Decimal(self.microcredits) / MICROCREDITS
+        return None if self.microcredits is None else EXACT.divide(Decimal(self.microcredits), Decimal(MICROCREDITS))
 
     def told(self) -> dict[str, int]:
         """What was told, by name."""
@@ -91,7 +87,7 @@ def to_microcredits(credits: Decimal | int | str | float, field: str = "credits"
         raise InvalidValue(field, f"must be a number of Copilot Credits such as 12, not {_shown(credits)}") from None
     if not amount.is_finite() or not 0 <= amount <= LARGEST_CREDITS:
         raise InvalidValue(field, f"must be between 0 and {LARGEST_CREDITS:,} Copilot Credits, got {_shown(credits)}")
-    scaled = amount.scaleb(6)
+    scaled = EXACT.scaleb(amount, 6)
     if scaled != int(scaled):
         raise InvalidValue(field, f"must have at most six decimals, got {_shown(credits)}")
     return int(scaled)

@@ -4,7 +4,7 @@
 --                   <name>:h held, <name>:x executions
 -- KEYS[2] holds     hash: epoch, and decision id -> "<state> <reserve> <charged> <pricing> <counter> <counter> ..."
 --                   state: H held, S settled, X expired, C cancelled, D denied in an outage;
---                   pricing: provider,model,complexity
+--                   pricing: provider,model,complexity,agent,time
 -- KEYS[3] expiry    sorted set by milliseconds: o:<id> hold to expire, c:<id> closed hold to forget,
 --                   p:<counter> ended counter to forget, epoch:<epoch> at +inf
 -- KEYS[4] events    stream

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, select
 
 from engine.analytics.ratio import SegmentSums
 from engine.analytics.variance import SegmentVariance, variance_of
@@ -28,12 +29,13 @@ class Days:
 
 @dataclass
 class SegmentTotals:
-    """What a segment's calls come to."""
+    """What a segment's calls come to, and what those of each day do."""
 
     calls: int = 0
     calls_estimate_micros: int = 0
     sums: SegmentSums = field(default_factory=SegmentSums)
     percents: Counter[int] = field(default_factory=Counter)
+    by_day: dict[date, SegmentSums] = field(default_factory=dict)
 
     def add(self, other: SegmentTotals) -> None:
         """Count another's calls in."""
@@ -41,10 +43,14 @@ class SegmentTotals:
         self.calls_estimate_micros += other.calls_estimate_micros
         self.sums += other.sums
         self.percents += other.percents
+        for day, sums in other.by_day.items():
+            self.by_day[day] = self.by_day.get(day, SegmentSums()) + sums
 
-    def judged(self, days: float) -> SegmentVariance:
-        """What it means, if these are the calls of so many days."""
-        return variance_of(self.sums, allowed=self.calls, cancelled=0, days=days, percents=self.percents)
+    def judged(self, end: date) -> SegmentVariance:
+        """What it means, if there were calls from the first day to just before `end`."""
+        days = (end - min(self.by_day, default=end)).days
+        settled = [sums for sums in self.by_day.values() if sums.calls]
+        return variance_of(self.sums, calls=self.calls, days=max(1, days), percents=self.percents, day_sums=settled)
 
 
 def segment_totals(connection: Connection, days: Days) -> dict[Segment, SegmentTotals]:
@@ -63,14 +69,6 @@ def daily_totals(connection: Connection, days: Days) -> dict[date, SegmentTotals
     return totals
 
 
-def counted_until(connection: Connection, org_id: str) -> date | None:
-    """The newest day that was counted; `None` before the first."""
-    newest: date | None = connection.execute(
-        select(func.max(cost_variance.c.day)).where(cost_variance.c.org_id == org_id)
-    ).scalar_one()
-    return newest
-
-
 def _rows(connection: Connection, days: Days) -> list[tuple[Segment, date, SegmentTotals]]:
     wanted = [
         cost_variance.c[name] == value
@@ -87,24 +85,18 @@ def _rows(connection: Connection, days: Days) -> list[tuple[Segment, date, Segme
         )
         .order_by(cost_variance.c.day)
     )
-    return [
-        (
-            Segment(*(getattr(row, name) for name in Segment._fields)),
-            row.day,
-            SegmentTotals(
-                row.calls,
-                row.calls_estimate_micros,
-                SegmentSums(
-                    row.settled,
-                    row.estimate_micros,
-                    row.actual_micros,
-                    row.estimate_squares,
-                    row.actual_squares,
-                    row.products,
-                    row.absolute_error_micros,
-                ),
-                Counter({int(percent): calls for percent, calls in row.ratio_percents.items()}),
-            ),
-        )
-        for row in rows
-    ]
+    return [(Segment(*(getattr(row, name) for name in Segment._fields)), row.day, _totals(row)) for row in rows]
+
+
+def _totals(row: Row[Any]) -> SegmentTotals:
+    sums = SegmentSums(
+        row.settled,
+        row.estimate_micros,
+        row.actual_micros,
+        row.estimate_squares,
+        row.actual_squares,
+        row.products,
+        row.absolute_error_micros,
+    )
+    percents = Counter({int(percent): calls for percent, calls in row.ratio_percents.items()})
+    return SegmentTotals(row.calls, row.calls_estimate_micros, sums, percents, {row.day: sums})

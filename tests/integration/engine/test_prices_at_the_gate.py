@@ -53,6 +53,45 @@ def test_a_call_is_priced_by_its_own_time_however_it_is_settled(acme: Any) -> No
     acme.assert_adds_up()
 
 
+def test_a_retry_after_midnight_is_priced_by_the_call_it_repeats(acme: Any) -> None:
+    acme.write(budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 10}])
+    acme.unopened_service()
+    publish(acme, CHEAPER)
+    service = acme.clocked_service(EVE)
+    asked: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100, "idempotency_key": "once"}
+    first = service.check("coder", **asked)
+    acme.set_clock(MIDNIGHT)
+    again = service.check("coder", **asked)
+    assert (again.id, again.repeated, again.estimate.estimate_micros) == (first.id, True, 3500)
+    assert service.settle(again, input_tokens=1000, output_tokens=100) == 3500
+    assert service.settle(first, input_tokens=1000, output_tokens=100) == 3500
+
+
+def test_a_base_of_nothing_lets_no_call_through_for_free(acme: Any) -> None:
+    acme.write(
+        budgets=[{"id": "none", "per": "org", "monthly_budget_usd": 0}],
+        prices={"overrides": [{"provider": "azure_openai", "per_call_usd": 0}]},
+    )
+    service = acme.clocked_service(EVE)
+    decision = service.check("coder")
+    assert (decision.allowed, decision.reason.value) == (False, "unknown_price")
+    assert not service.check("coder", input_tokens=1000, output_tokens=0).allowed
+
+
+def test_a_call_of_billions_is_refused_before_anything_is_written(acme: Any) -> None:
+    dear = {"provider": "azure_openai", "input_usd_per_million": 999_999, "output_usd_per_million": 999_999}
+    acme.write(prices={"overrides": [dear]})
+    service = acme.clocked_service(EVE)
+    with pytest.raises(InvalidValue, match=r"^input_tokens: the call comes to"):
+        service.check("coder", input_tokens=10**9, output_tokens=10**9)
+    held = service.check("coder", input_tokens=1, output_tokens=1)
+    with pytest.raises(InvalidValue, match=r"^input_tokens: the call comes to"):
+        service.settle(held, input_tokens=10**9, output_tokens=10**9)
+    assert service.settle(held, actual_cost=1) == 1_000_000
+    acme.store(service)
+    assert [row.state for row in acme.rows()] == ["settled"]
+
+
 def test_cached_tokens_are_recorded_and_billed_once(acme: Any) -> None:
     acme.unopened_service()
     publish(acme, CHEAPER)
@@ -78,6 +117,12 @@ def test_guard_takes_the_input_of_the_check_as_a_whole_or_not_at_all(acme: Any) 
     with service.guard("coder", **asked) as call:
         # This provider counts cached tokens in; those of the check must not come on top.
         assert call.settle(input_tokens=11_000, output_tokens=100) == 11_000 + 400
+    acme.store(service)
+    rows = sorted(acme.rows(), key=lambda row: row.input_tokens)
+    assert [(row.input_tokens, row.cached_input_tokens, row.output_tokens) for row in rows] == [
+        (1000, 10_000, 100),
+        (11_000, None, 100),
+    ]
 
 
 def test_credits_are_held_and_settled_by_the_plan(acme: Any) -> None:

@@ -22,6 +22,7 @@ from engine.ledger.calibrations import (
     promote,
     recent_calibrations,
     reject,
+    settled_calls,
     stored_calibration,
 )
 from engine.ledger.price_books import live_book, publish_book
@@ -176,7 +177,7 @@ def test_a_perfect_model_shows_no_bias(office: Office) -> None:
     count_day(office.database, "acme", TODAY.date(), TODAY)
     with office.database.read() as connection:
         (totals,) = segment_totals(connection, Days("acme", TODAY.date(), date(2026, 11, 24))).values()
-    judged = totals.judged(1)
+    judged = totals.judged(date(2026, 11, 24))
     assert judged.ratio is not None
     assert (judged.ratio.bias, judged.ratio.wape, judged.ratio.low, judged.ratio.high) == (0, 0, 1, 1)
     assert not judged.beyond_proposal
@@ -285,6 +286,43 @@ def test_a_challenger_that_does_not_stand_the_backtest_cannot_be_promoted(office
     with office.database.read() as connection:
         assert live_book(connection, "acme").version == 0
         assert [row.action for row in audit_entries(connection, "acme")] == ["costs.calibrate"]
+
+
+def test_a_segment_that_cannot_be_judged_is_not_corrected(office: Office) -> None:
+    mispriced(office)
+    first = TODAY - timedelta(days=35)
+    # Far off, and gone for a week: the others' calls say nothing about it.
+    store_calls(office.database, noisy_days(first, 27, 20, level=3.0, agent_id="gone"))
+    store_calls(office.database, noisy_days(TODAY - timedelta(days=7), 1, 29, level=3.0, agent_id="gone"))
+    list(refresh_variance(office.database, "acme", TODAY, None))
+    found = attempt(office.database, "acme", TODAY).challenger
+    assert [proposal.segment for proposal in found.proposals] == [GPT]
+
+
+def test_one_segment_that_makes_no_sense_keeps_no_other_back(office: Office) -> None:
+    mispriced(office)
+    first = TODAY - timedelta(days=35)
+    # A million times as dear as its price; and one whose newest calls have no price any more.
+    store_calls(office.database, noisy_days(first, 35, 20, level=2e6, agent_id="absurd"))
+    unpriced = noisy_days(first, 35, 20, level=1.4, agent_id="odd")
+    for row in unpriced[-20:]:
+        row["estimated_usage"] = {}
+    store_calls(office.database, unpriced)
+    list(refresh_variance(office.database, "acme", TODAY, None))
+    found = attempt(office.database, "acme", TODAY).challenger
+    assert [proposal.segment.agent_id for proposal in found.proposals] == ["coder", "odd"]
+    assert found.verdict.passed
+
+
+def test_of_many_calls_some_are_looked_at_and_stand_for_all(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    mispriced(office)
+    monkeypatch.setattr("engine.ledger.calibrations.MOST_CALLS", 35)
+    with office.database.read() as connection:
+        calls = settled_calls(connection, "acme", [GPT], date(2026, 11, 16), TODAY.date())
+    assert len(calls) == 35
+    assert {call.weight for call in calls} == {4.0}
+    days = {call.at_ms // 86_400_000 for call in calls}
+    assert len(days) == 7, "they are drawn from everywhere"
 
 
 def test_a_calibration_is_decided_once_and_only_against_what_it_was_judged_by(office: Office) -> None:

@@ -45,6 +45,11 @@ def test_a_sound_document_has_no_finding() -> None:
         ({"budgets": [{"id": "e", "per": "org"}]}, DocumentCode.LIMITS_NOTHING, "Budget 'e' limits nothing"),
         ({"rate_limits": [{"id": "e", "per": "org"}]}, DocumentCode.LIMITS_NOTHING, "Rate limit 'e' limits nothing"),
         (
+            {"prices": {"overrides": [{"agent": "hr", "provider": "webhook", "input_usd_per_million": 1}]}},
+            DocumentCode.HALF_A_PRICE,
+            "Price override for agent hr, provider webhook gives input_usd_per_million where the price book has no",
+        ),
+        (
             {"budgets": [{"id": "e", "per": "org", "monthly_budget_usd": 5, "daily_budget_usd": 10}]},
             DocumentCode.NEVER_REACHED,
             "Budget 'e' allows more by daily_budget_usd (10) than by monthly_budget_usd (5)",

@@ -24,6 +24,10 @@ def upgrade() -> None:
         "decisions", sa.Column("estimate_basis", sa.String(length=16), nullable=False, server_default="priced")
     )
     op.add_column("decisions", sa.Column("estimated_usage", JsonDocument, nullable=True))
+    # Until now the buffer was 20 % always, and only a caller's own estimate was held without one.
+    op.execute(
+        "UPDATE decisions SET estimate_basis = 'given' WHERE reserve_micros = estimate_micros AND estimate_micros > 4"
+    )
     op.create_index(op.f("ix_decisions_org_id_closed_at"), "decisions", ["org_id", "closed_at"])
     op.create_table(
         "price_book_versions",

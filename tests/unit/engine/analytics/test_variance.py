@@ -17,7 +17,7 @@ from engine.money import Micros
 def certain(calls: int, percent: int) -> SegmentVariance:
     """Calls that all cost so many percent of their estimate."""
     sums = SegmentSums.of([50_000] * calls, [500 * percent] * calls)
-    return variance_of(sums, allowed=calls, cancelled=0, days=1, percents={percent: calls})
+    return variance_of(sums, calls=calls, days=1, percents={percent: calls})
 
 
 def with_interval(low: float, high: float, band: Band = Band.ACT) -> SegmentVariance:
@@ -76,23 +76,35 @@ def test_a_perfect_model_shows_0_and_not_the_buffer() -> None:
 
 def test_worth_is_the_difference_at_30_days_like_these() -> None:
     sums = SegmentSums.of([50_000] * 70, [60_000] * 70)
-    assert variance_of(sums, allowed=70, cancelled=0, days=7, percents={}).worth_per_month_micros == 3_000_000
+    assert variance_of(sums, calls=70, days=7, percents={}).worth_per_month_micros == 3_000_000
     saved = SegmentSums.of([60_000] * 70, [50_000] * 70)
-    assert variance_of(saved, allowed=70, cancelled=0, days=7, percents={}).worth_per_month_micros == -3_000_000
+    assert variance_of(saved, calls=70, days=7, percents={}).worth_per_month_micros == -3_000_000
 
 
-@pytest.mark.parametrize(
-    ("allowed", "cancelled", "share"), [(100, 0, 0.5), (100, 50, 1.0), (60, 20, 1.0), (50, 50, None), (0, 0, None)]
-)
-def test_the_settled_share_is_of_calls_that_were_not_cancelled(
-    allowed: int, cancelled: int, share: float | None
-) -> None:
+@pytest.mark.parametrize(("calls", "share"), [(100, 0.5), (50, 1.0), (40, 1.0), (0, None)])
+def test_the_settled_share_is_of_all_calls(calls: int, share: float | None) -> None:
     sums = SegmentSums.of([1] * 50, [1] * 50)
-    assert variance_of(sums, allowed=allowed, cancelled=cancelled, days=1, percents={}).settled_share == share
+    assert variance_of(sums, calls=calls, days=1, percents={}).settled_share == share
+
+
+def test_days_that_differ_widen_the_interval_however_many_calls_there_are() -> None:
+    cheap, dear = SegmentSums.of([100] * 500, [80] * 500), SegmentSums.of([100] * 500, [140] * 500)
+    days = [cheap, dear] * 4
+    total = sum(days, SegmentSums())
+    alone = variance_of(total, calls=4000, days=8, percents={})
+    by_day = variance_of(total, calls=4000, days=8, percents={}, day_sums=days)
+    assert alone.beyond_proposal
+    assert not by_day.beyond_proposal
+    assert alone.ratio is not None
+    assert by_day.ratio is not None
+    assert by_day.ratio.value == alone.ratio.value
+    assert by_day.ratio.low < alone.ratio.low < alone.ratio.high < by_day.ratio.high
+    few = variance_of(total, calls=4000, days=8, percents={}, day_sums=days[:6])
+    assert few.ratio == alone.ratio, "six days are too few to tell how days differ"
 
 
 def test_an_empty_segment_has_a_verdict_too() -> None:
-    found = variance_of(SegmentSums(), allowed=0, cancelled=0, days=1, percents={})
+    found = variance_of(SegmentSums(), calls=0, days=1, percents={})
     assert found == SegmentVariance(0, Band.COUNT_ONLY, None, None, None, Micros(0))
     assert not found.beyond_alert
     assert not found.beyond_proposal
@@ -101,8 +113,8 @@ def test_an_empty_segment_has_a_verdict_too() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"allowed": -1}, "allowed"),
-        ({"cancelled": math.nan}, "cancelled"),
+        ({"calls": -1}, "calls"),
+        ({"calls": math.nan}, "calls"),
         ({"days": 0}, "days"),
         ({"days": math.nan}, "days"),
         ({"percents": {100: -1}}, "percents"),
@@ -110,5 +122,5 @@ def test_an_empty_segment_has_a_verdict_too() -> None:
 )
 def test_wrong_numbers_are_refused_by_name(change: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidValue) as refused:
-        variance_of(SegmentSums(), **(dict[str, Any](allowed=1, cancelled=0, days=1, percents={}) | change))
+        variance_of(SegmentSums(), **(dict[str, Any](calls=1, days=1, percents={}) | change))
     assert refused.value.field == field

@@ -11,6 +11,7 @@ from engine.pricing.credits import copilot_credits
 from engine.pricing.options import PriceOptions
 from engine.pricing.price_list import PriceList
 from engine.pricing.shipped import SHIPPED_BOOK
+from engine.pricing.usage import Usage, to_microcredits
 
 
 def by(**options: object) -> ExternalAgentCostEstimator:
@@ -66,6 +67,15 @@ def test_every_feature_takes_its_credits(feature: str, count: int, credit: str) 
     with localcontext() as context:
         context.prec = 1
         assert copilot_credits({feature: count}) == Decimal(credit)
+
+
+def test_a_caller_with_a_coarse_decimal_context_pays_for_every_credit() -> None:
+    with localcontext() as context:
+        context.prec = 3
+        assert to_microcredits(1234) == 1_234_000_000
+        assert Usage(microcredits=1_234_567_890).credits == Decimal("1234.56789")
+        with pytest.raises(ValueError, match=r"^credits: must have at most six decimals"):
+            to_microcredits("1.2345678")
 
 
 @pytest.mark.parametrize(

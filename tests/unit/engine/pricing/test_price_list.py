@@ -194,6 +194,11 @@ class TestAssume:
         assert self.assumed(Usage(10, 0), provider="pigeon", model=None) == 100_000
         assert self.assumed(Usage(10, 0), provider="pigeon", model=None, at=BEFORE) == 100_000
 
+    @pytest.mark.parametrize("microcredits", [0, 1_000_000, 20_000_000])
+    def test_telling_few_credits_makes_it_no_cheaper(self, microcredits: int) -> None:
+        usage = Usage(microcredits=microcredits)
+        assert self.assumed(usage, provider="pigeon", model=None) == max(100_000, microcredits // 100)
+
     def test_a_call_by_tokens_that_tells_none_stays_unknown(self) -> None:
         with pytest.raises(UnknownPrice):
             self.assumed(Usage())
@@ -227,6 +232,41 @@ class TestAssume:
         ]
         assumed = PriceList(book, PriceOptions(unknown_price="assume")).of("openai", "?", "standard", "a")
         assert assumed.actual(Usage(*counts), to_ms(NOW)) == max(each)
+
+
+@pytest.mark.parametrize(
+    ("usage", "field"), [(Usage(10**9, 10**9), "input_tokens"), (Usage(microcredits=10**15), "credits")]
+)
+def test_what_comes_to_more_than_a_billion_is_a_typing_error(usage: Usage, field: str) -> None:
+    dear = Override(provider="copilot_studio", credits_per_call=Decimal(5), input_usd_per_million=Decimal(10**6),
+                    output_usd_per_million=Decimal(10**6))  # fmt: skip
+    credit = CreditRow(plan="pay_as_you_go", usd=Decimal(1000), effective_from=BEFORE, source="a test")
+    book = replace(SHIPPED_BOOK, credits=(credit,))
+    prices = PriceList(book, PriceOptions(overrides=(dear,))).of("copilot_studio", None, "standard", "a")
+    for price_it in (prices.estimate, prices.actual):
+        with pytest.raises(InvalidValue, match=rf"^{field}: the call comes to \$.*, above \$1,000,000,000"):
+            price_it(usage, to_ms(NOW))
+
+
+def test_a_reserve_above_a_billion_is_refused_as_well() -> None:
+    dear = Override(agent="a", per_call_usd=Decimal(10**6), buffer=Decimal(1000))
+    prices = PriceList(SHIPPED_BOOK, PriceOptions(overrides=(dear,))).of("webhook", None, "standard", "a")
+    with pytest.raises(InvalidValue, match=r"^input_tokens: the call comes to \$1,001,000,000"):
+        prices.estimate(Usage(), to_ms(NOW))
+
+
+def test_a_base_of_nothing_beside_token_prices_makes_no_call_free() -> None:
+    free_base = Override(provider="openai", per_call_usd=Decimal(0))
+    assert price(overrides=(free_base,)) == 2_500_000
+    with pytest.raises(UnknownPrice, match="give input_tokens and output_tokens"):
+        price(Usage(), overrides=(free_base,))
+
+
+def test_one_token_price_alone_prices_nothing() -> None:
+    half = Override(provider="pigeon", input_usd_per_million=Decimal(1))
+    with pytest.raises(UnknownPrice):
+        price(Usage(10, 10), provider="pigeon", model=None, overrides=(half,))
+    assert price(Usage(10, 10), provider="pigeon", model=None, overrides=(half,), unknown_price="assume") == 100_000
 
 
 def test_a_price_list_remembers_and_forgets_without_a_difference() -> None:
