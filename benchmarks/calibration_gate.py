@@ -24,6 +24,8 @@ NOISES = (0.2, 0.4)
 SIZES = (20, 50, 100, 300, 1000)
 COVERED_SIZES = (100, 300, 1000)
 FIT_CALLS = 100
+HOLDOUT_DAYS = 7
+FIT_DAYS = 28
 PRICE_MICROS = 50_000
 PRICE_SPREAD = 0.5
 BOOK_BUFFER = 0.20
@@ -48,6 +50,16 @@ class Duel:
     challenger: float | None
     scatter: float = 0.0
     """The sd of the challenger's own noise from call to call."""
+    days: float = 0.0
+    """The sd of what all calls of one of seven days have in common."""
+
+
+DAY_SD = 0.15
+DAYS_DIFFER = (
+    Duel("days_fitted", "days differ by 15 %, challenger fitted on 100 calls", 1.0, None, days=DAY_SD),
+    Duel("days_over", "days differ by 15 %, challenger 6 % too high", 1.0, 1.06, days=DAY_SD),
+    Duel("days_under", "days differ by 15 %, challenger 6 % too low", 1.0, 0.94, days=DAY_SD),
+)
 
 
 def measure(seeds: int, done: Callable[[], None]) -> Iterator[Rate]:
@@ -55,6 +67,10 @@ def measure(seeds: int, done: Callable[[], None]) -> Iterator[Rate]:
     for noise in NOISES:
         for duel in _nulls(noise):
             for calls in SIZES:
+                yield _rate(NULLS, duel, noise, calls, seeds, FALSE_PROMOTION)
+                done()
+        for duel in DAYS_DIFFER:
+            for calls in SIZES[2:]:
                 yield _rate(NULLS, duel, noise, calls, seeds, FALSE_PROMOTION)
                 done()
         for duel in _gains(noise):
@@ -72,12 +88,16 @@ def measure(seeds: int, done: Callable[[], None]) -> Iterator[Rate]:
         for calls in COVERED_SIZES:
             yield _coverage(noise, calls, seeds)
             done()
+        for calls in COVERED_SIZES[1:]:
+            yield _coverage(noise, calls, seeds, DAY_SD)
+            done()
 
 
 def cells() -> int:
     """How often `measure` calls `done`."""
     each = [len(_nulls(noise)) + len(_gains(noise)) for noise in NOISES]
-    powers = len(NOISES) * (2 + 2 * len(SIZES[1:]) + len(COVERED_SIZES))
+    powers = len(NOISES) * (2 + 2 * len(SIZES[1:]) + len(COVERED_SIZES) + len(COVERED_SIZES[1:]))
+    powers += len(NOISES) * len(DAYS_DIFFER) * len(SIZES[2:])
     return sum(each) * len(SIZES) + powers
 
 
@@ -170,6 +190,8 @@ def _rate(section: str, duel: Duel, noise: float, calls: int, seeds: int, need: 
 def _holdout(duel: Duel, noise: float, calls: int, seed: int) -> Holdout:
     rng = np.random.default_rng((seed, calls, round(100 * noise)))
     prices, actual = _calls(rng, calls, noise)
+    day = rng.integers(0, HOLDOUT_DAYS, calls)
+    actual *= _noise(rng, HOLDOUT_DAYS, duel.days)[day]
     fit_prices, fit_actual = _calls(rng, FIT_CALLS, noise)
     level = float(fit_actual.sum() / fit_prices.sum()) if duel.challenger is None else duel.challenger
     buffer = float(buffer_for(fit_prices * level * _noise(rng, FIT_CALLS, duel.scatter), fit_actual))
@@ -181,19 +203,26 @@ def _holdout(duel: Duel, noise: float, calls: int, seed: int) -> Holdout:
         challenger_reserve=challenger * (1 + buffer),
         actual=actual,
         segment=rng.integers(0, 3, calls),
+        day=day if duel.days else None,
     )
 
 
-def _coverage(noise: float, calls: int, seeds: int) -> Rate:
+def _coverage(noise: float, calls: int, seeds: int, days: float = 0.0) -> Rate:
     held = 0
     for seed in range(seeds):
-        ratio = ratio_of(
-            SegmentSums.of(*_calls(np.random.default_rng((seed, calls, round(100 * noise))), calls, noise))
-        )
+        rng = np.random.default_rng((seed, calls, round(100 * noise)))
+        estimate, actual = _calls(rng, calls, noise)
+        by_day: list[SegmentSums] = []
+        if days:
+            day = rng.integers(0, FIT_DAYS, calls)
+            actual *= _noise(rng, FIT_DAYS, days)[day]
+            by_day = [SegmentSums.of(estimate[day == one], actual[day == one]) for one in np.unique(day)]
+        ratio = ratio_of(SegmentSums.of(estimate, actual), by_day)
         assert ratio is not None
         held += ratio.low <= 1 <= ratio.high
-    key = f"coverage_ratio_sd{_in_key(noise)}_n{calls}"
-    return Rate(INTERVALS, f"sd {noise}", f"{calls:,}", key, held / seeds, COVERAGE)
+    key = f"coverage_ratio_{'days_' if days else ''}sd{_in_key(noise)}_n{calls}"
+    text = f"sd {noise}, days differ by {100 * days:.0f} %" if days else f"sd {noise}"
+    return Rate(INTERVALS, text, f"{calls:,}", key, held / seeds, COVERAGE)
 
 
 def _calls(rng: np.random.Generator, calls: int, noise: float) -> tuple[Floats, Floats]:
