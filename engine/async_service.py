@@ -24,6 +24,7 @@ from engine.money import Micros
 from engine.opening import FIRST_REBUILD_SECONDS, Opening, open_live_parts, open_parts
 from engine.policy.context import PolicyContext
 from engine.policy.result import PolicyEvaluationResult
+from engine.pricing.estimator import ExternalAgentCostEstimator
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
 from engine.status import BudgetCheckResult, RateLimitCheckResult
@@ -193,6 +194,11 @@ class AsyncGovernanceService:
         facts = {"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id}
         return await self._run(viewing.check_rate_limit(self._core, facts))
 
+    @property
+    def estimator(self) -> ExternalAgentCostEstimator:
+        """As `GovernanceService.estimator`."""
+        return ExternalAgentCostEstimator(self._core.document.prices)
+
     async def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
         """As `GovernanceService.evaluate_policies`."""
         return self._core.evaluate_policies(context)
@@ -264,8 +270,10 @@ class AsyncGuardedCall:
         credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
-        """As `AsyncGovernanceService.settle`, for this call. Without any, the input tokens of `guard` count."""
-        fresh, cached, written = input_told(self.decision, input_tokens, cached_input_tokens, cache_write_tokens)
+        """As `AsyncGovernanceService.settle`, for this call. Beside output tokens, those of input may be left out."""
+        fresh, cached, written = (input_tokens, cached_input_tokens, cache_write_tokens)
+        if actual_cost is not None or output_tokens is not None:
+            fresh, cached, written = input_told(self.decision, fresh, cached, written)
         return await self._service.settle(
             self.decision,
             actual_cost=actual_cost,

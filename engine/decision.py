@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from engine.clock import from_ms
+from engine.errors import InvalidValue
 from engine.pricing.basis import Estimate, Pricing
 
 if TYPE_CHECKING:
@@ -321,10 +322,13 @@ def input_told(
 ) -> tuple[int | None, int | None, int | None]:
     """The input tokens of a call that is settled: as told now, else all of them as told when it was checked.
 
-    Never a mixture: who tells input tokens anew may count in those that were expected from a cache.
+    Never a mixture: who tells input tokens anew may count in those that were expected from a cache. Raises
+    `InvalidValue` for cached tokens without the input tokens beside them.
     """
     told = (input_tokens, cached_input_tokens, cache_write_tokens)
-    if told != (None, None, None):
-        return told
-    usage = decision.record.usage
-    return usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens
+    if told == (None, None, None):
+        usage = decision.record.usage
+        return usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens
+    if input_tokens is None:
+        raise InvalidValue("input_tokens", "must be given beside cached_input_tokens or cache_write_tokens")
+    return told

@@ -23,6 +23,7 @@ from engine.money import Micros
 from engine.opening import FIRST_REBUILD_SECONDS, Opening, open_live_parts, open_parts
 from engine.policy.context import PolicyContext
 from engine.policy.result import PolicyEvaluationResult
+from engine.pricing.estimator import ExternalAgentCostEstimator
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
 from engine.status import BudgetCheckResult, RateLimitCheckResult
@@ -240,6 +241,11 @@ class GovernanceService:
         facts = {"agent_id": agent_id, "user_id": user_id, "team_id": team_id, "org_id": org_id}
         return self._run(viewing.check_rate_limit(self._core, facts))
 
+    @property
+    def estimator(self) -> ExternalAgentCostEstimator:
+        """Estimates calls without asking for them, by the prices that decisions use now."""
+        return ExternalAgentCostEstimator(self._core.document.prices)
+
     def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
         """What the live policies say of a call now, by Redis' clock. Changes nothing."""
         return self._core.evaluate_policies(context)
@@ -308,8 +314,10 @@ class GuardedCall:
         credits: Decimal | str | int | None = None,
         success: bool = True,
     ) -> Micros:
-        """As `GovernanceService.settle`, for this call. Without any input tokens, those given to `guard` count."""
-        fresh, cached, written = input_told(self.decision, input_tokens, cached_input_tokens, cache_write_tokens)
+        """As `GovernanceService.settle`, for this call. Beside output tokens, those of input may be left out."""
+        fresh, cached, written = (input_tokens, cached_input_tokens, cache_write_tokens)
+        if actual_cost is not None or output_tokens is not None:
+            fresh, cached, written = input_told(self.decision, fresh, cached, written)
         return self._service.settle(
             self.decision,
             actual_cost=actual_cost,

@@ -15,7 +15,7 @@ from bursar.prices.tables import say_table
 from engine.clock import utc_now
 from engine.ledger.calibrating import attempt, keep
 from engine.ledger.calibrations import Calibration, Window, recent_calibrations, stored_calibration
-from engine.ledger.price_books import label_of
+from engine.ledger.price_books import label_of, live_book_version
 from engine.pricing.challenger import Challenger
 from engine.pricing.rows import decimal_text
 from engine.settings import read_settings
@@ -64,17 +64,21 @@ def run_calibrations(number: int | None, *, limit: int, org: str | None, as_json
     with needed_ledger(read_settings()) as database:
         org_id = chosen_organization(database, org)
         with database.read() as connection:
+            live = live_book_version(connection, org_id)
             found = (
                 recent_calibrations(connection, org_id, most=limit)
                 if number is None
                 else [stored_calibration(connection, org_id, number)]
             )
     if as_json:
-        listed = [_calibration_json(each) for each in found]
+        listed = [_calibration_json(each, live) for each in found]
         print(json.dumps(listed if number is None else listed[0], indent=2, ensure_ascii=False))
     elif number is not None:
         (one,) = found
-        say(f"calibration {one.number}, {when(one.created_at)} by {one.author}: {one.reason} ({one.state})", "bold")
+        say(
+            f"calibration {one.number}, {when(one.created_at)} by {one.author}: {one.reason} ({_state(one, live)})",
+            "bold",
+        )
         say_challenger(org_id, one.challenger, one.window, one.champion)
     elif not found:
         say(f"{org_id} has no calibration yet; `bursar costs calibrate` makes one")
@@ -90,7 +94,7 @@ def run_calibrations(number: int | None, *, limit: int, org: str | None, as_json
                     label_of(each.champion),
                     str(len(each.challenger.proposals)),
                     "passed" if each.challenger.verdict.passed else "failed",
-                    each.state,
+                    _state(each, live),
                 )
                 for each in found
             ],
@@ -119,17 +123,25 @@ def say_challenger(org_id: str, challenger: Challenger, window: Window, champion
             ],
             right=("calls", "bias", "factor", "buffer"),
         )
+    for sentence in challenger.left_out:
+        say(f"  not corrected: {sentence}", "yellow")
     for check in challenger.verdict.checks:
         say(f"  {'passed' if check.passed else 'failed'}: {check.sentence}", "green" if check.passed else "red")
 
 
-def _calibration_json(calibration: Calibration) -> dict[str, Any]:
+def _state(calibration: Calibration, live: int) -> str:
+    """As it is kept, or `outdated` when another price book is live than the one that it was judged against."""
+    outdated = calibration.state == "proposed" and calibration.champion != live
+    return "outdated" if outdated else calibration.state
+
+
+def _calibration_json(calibration: Calibration, live: int) -> dict[str, Any]:
     return {
         "calibration": calibration.number,
         "created_at": calibration.created_at.isoformat(),
         "author": calibration.author,
         "reason": calibration.reason,
-        "state": calibration.state,
+        "state": _state(calibration, live),
         **_challenger_json(calibration.challenger, calibration.window, calibration.champion),
     }
 
@@ -142,6 +154,7 @@ def _challenger_json(challenger: Challenger, window: Window, champion: int) -> d
         "judged_until_before": str(window.end),
         "passed": challenger.verdict.passed,
         "checks": [check._asdict() for check in challenger.verdict.checks],
+        "left_out": list(challenger.left_out),
         "proposals": [
             {
                 **each.segment._asdict(),

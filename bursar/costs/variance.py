@@ -9,7 +9,7 @@ from datetime import UTC, date, timedelta
 from typing import Any
 
 from bursar.costs.counting import count_with_progress
-from bursar.costs.wording import bias_text, interval_text, share_text, signed_share
+from bursar.costs.wording import bias_text, interval_text, p95_text, rough_usd, share_text, signed_share
 from bursar.governing.ledger import chosen_organization, needed_ledger
 from bursar.governing.screen import say
 from bursar.prices.tables import say_table
@@ -18,12 +18,12 @@ from engine.analytics.variance import SegmentVariance
 from engine.clock import utc_now
 from engine.ledger.price_books import live_book
 from engine.ledger.queries.variance import Days, SegmentTotals, daily_totals, segment_totals
-from engine.money import format_usd
 from engine.pricing.segment import Segment
 from engine.settings import read_settings
 
 MOST_SHOWN = 30
-_COLUMNS = ("settled", "estimate", "actual", "bias", "95 % interval", "WAPE", "P95 under", "a month", "verdict")
+MONTH = "a month"
+_COLUMNS = ("settled", "estimate", "actual", "bias", "95 % interval", "WAPE", "P95 under", MONTH, "verdict")
 _NUMBERS = _COLUMNS[:-1]
 
 
@@ -64,35 +64,44 @@ def run_variance(options: VarianceOptions) -> None:
             "from": str(days.start),
             "to": str(end - timedelta(days=1)),
             "price_book": book,
+            "total": _json(None, *_total(found, end)),
             "days" if options.daily else "segments": [_json(key, *each) for key, each in judged.items()],
         }
         print(json.dumps(result, indent=2, ensure_ascii=False))
         return
     if not found:
-        say(f"{org_id}: no call that the price book estimated in the last {options.days} UTC days")
+        asked = [f"{name} {value}" for name in ("agent", "provider", "model") if (value := getattr(options, name))]
+        of = f" of {', '.join(asked)}" if asked else ""
+        say(f"{org_id}: no call{of} that the price book estimated in the last {options.days} UTC days")
         return
     _say_total(org_id, options.days, end, book, found)
     shown = list(judged.items())
     if not options.daily and not options.every:
         shown = shown[:MOST_SHOWN]
+    # What a single day is worth a month says nothing.
+    columns = [place for place, name in enumerate(_COLUMNS) if not (options.daily and name == MONTH)]
     say_table(
-        ("day" if options.daily else "segment", *_COLUMNS),
-        [(str(key), *_cells(*each)) for key, each in shown],
+        ("day" if options.daily else "segment", *(_COLUMNS[place] for place in columns)),
+        [(str(key), *(_cells(*each)[place] for place in columns)) for key, each in shown],
         right=_NUMBERS,
     )
     if len(shown) < len(judged):
         say(f"  ... and {len(judged) - len(shown):,} more; --all shows every one")
 
 
-def _say_total(org_id: str, days: int, end: date, book: str, found: Mapping[Any, SegmentTotals]) -> None:
+def _total(found: Mapping[Any, SegmentTotals], end: date) -> tuple[SegmentTotals, SegmentVariance]:
     total = SegmentTotals()
     for each in found.values():
         total.add(each)
-    whole = total.judged(end)
+    return total, total.judged(end)
+
+
+def _say_total(org_id: str, days: int, end: date, book: str, found: Mapping[Any, SegmentTotals]) -> None:
+    total, whole = _total(found, end)
     settled = "none" if whole.settled_share is None else share_text(whole.settled_share)
     say(
-        f"{org_id}, last {days} UTC days, price book {book}: estimated {format_usd(total.sums.estimate_micros)}, "
-        f"cost {format_usd(total.sums.actual_micros)} ({bias_text(whole)}); {settled} of {total.calls:,} calls settled",
+        f"{org_id}, last {days} UTC days, price book {book}: estimated {rough_usd(total.sums.estimate_micros)}, "
+        f"cost {rough_usd(total.sums.actual_micros)} ({bias_text(whole)}); {settled} of {total.calls:,} calls settled",
         "bold",
     )
 
@@ -106,16 +115,16 @@ def _cells(totals: SegmentTotals, judged: SegmentVariance) -> tuple[str, ...]:
             "too few calls" if judged.ratio is not None or not judged.calls else "estimates are 0",
         )
     wape = "" if judged.ratio.wape is None else share_text(judged.ratio.wape)
-    p95 = "" if judged.p95_under_estimate is None else share_text(judged.p95_under_estimate)
+    p95 = "" if judged.p95_under_estimate is None else p95_text(judged.p95_under_estimate)
     return (
         count,
-        format_usd(totals.sums.estimate_micros),
-        format_usd(totals.sums.actual_micros),
+        rough_usd(totals.sums.estimate_micros),
+        rough_usd(totals.sums.actual_micros),
         signed_share(judged.ratio.bias),
         interval_text(judged.ratio),
         wape,
         p95,
-        format_usd(judged.worth_per_month_micros),
+        rough_usd(judged.worth_per_month_micros),
         verdict_text(judged),
     )
 
@@ -131,7 +140,7 @@ def verdict_text(judged: SegmentVariance) -> str:
 
 def _json(key: Any, totals: SegmentTotals, judged: SegmentVariance) -> dict[str, Any]:
     ratio = judged.ratio
-    name = key._asdict() if isinstance(key, Segment) else {"day": str(key)}
+    name = {} if key is None else key._asdict() if isinstance(key, Segment) else {"day": str(key)}
     return {
         **name,
         "calls": totals.calls,

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import math
 
+from engine.analytics.percents import HIGHEST_PERCENT
 from engine.analytics.ratio import Ratio
 from engine.analytics.samples import Band
 from engine.analytics.variance import SegmentVariance
+from engine.money import format_usd
 
 
 def share_text(share: float) -> str:
     """`12.3 %`."""
     return f"{100 * share:.1f} %"
+
+
+def p95_text(share: float) -> str:
+    """`78.0 %`; the counts behind it end at ten times the estimate."""
+    most = HIGHEST_PERCENT / 100 - 1
+    return f"{100 * most:.0f} % or more" if share >= most else share_text(share)
+
+
+def rough_usd(micros: int) -> str:
+    """An amount for a glance: whole cents, and what is less than one as that."""
+    if 0 < abs(micros) < 10_000:
+        return "under $0.01"
+    return format_usd(round(micros, -4))
 
 
 def signed_share(share: float) -> str:
@@ -28,6 +43,8 @@ def interval_text(ratio: Ratio) -> str:
 
 def bias_text(judged: SegmentVariance) -> str:
     """The bias, as far as there are calls enough to speak of one."""
+    if judged.ratio is None and judged.calls:
+        return "estimates are 0"
     if judged.ratio is None or judged.band is Band.COUNT_ONLY:
         return "too few settled calls to compare"
     return f"bias {signed_share(judged.ratio.bias)}, 95 % interval {interval_text(judged.ratio)}"

@@ -184,18 +184,16 @@ def _scores(sums: Floats) -> _Scores:
 
 def _accuracy(measured: _Scores, drawn: Sequence[tuple[int, _Scores]]) -> Check:
     """`drawn` has the resamples of calls, and those of whole days; what both are sure of counts."""
-    wape_gain, bias_gain = float(measured.wape_gain[0]), float(measured.bias_gain[0])
+    wape_gain = float(measured.wape_gain[0])
     wape_bound = min(lower_bound(scores.wape_gain, number, WAPE_CONFIDENCE) for number, scores in drawn)
     bias_bound = min(lower_bound(scores.bias_gain, number, BIAS_CONFIDENCE) for number, scores in drawn)
     by_wape = wape_bound >= BETTER_BY
     by_bias = bias_bound >= BETTER_BY and wape_gain >= -WAPE_MAY_RISE_BY
     sentence = (
-        f"WAPE goes from {_percent(measured.champion_wape[0])} to {_percent(measured.challenger_wape[0])}, a gain of "
-        f"{_points(wape_gain)}, or at least {_points(wape_bound)} with {100 * WAPE_CONFIDENCE:g} % confidence. "
-        f"Bias goes from {_signed(measured.champion_bias[0])} to {_signed(measured.challenger_bias[0])}, a gain of "
-        f"{_points(bias_gain)}, or at least {_points(bias_bound)} with {100 * BIAS_CONFIDENCE:g} % confidence. "
-        f"With confidence it must be {_points(BETTER_BY)} in WAPE, or in bias while WAPE is at most "
-        f"{_points(WAPE_MAY_RISE_BY)} worse."
+        f"WAPE {_percent(measured.champion_wape[0])} -> {_percent(measured.challenger_wape[0])}, surely better by at "
+        f"least {_points(wape_bound)}; bias {_signed(measured.champion_bias[0])} -> "
+        f"{_signed(measured.challenger_bias[0])}, surely nearer to zero by at least {_points(bias_bound)}. One of them "
+        f"must be {_points(BETTER_BY)}, with WAPE at most {_points(WAPE_MAY_RISE_BY)} worse."
     )
     return Check("accuracy", by_wape or by_bias, sentence)
 
@@ -206,8 +204,8 @@ def _bias(measured: _Scores) -> Check:
     return Check(
         "bias",
         passed,
-        f"Bias goes from {_signed(measured.champion_bias[0])} to {_signed(measured.challenger_bias[0])}; "
-        f"it may be {_points(BIAS_MAY_RISE_BY)} further from zero.",
+        f"Bias {_signed(measured.champion_bias[0])} -> {_signed(measured.challenger_bias[0])}. It must not be further "
+        f"from zero than before by more than {_points(BIAS_MAY_RISE_BY)}.",
     )
 
 
@@ -225,8 +223,8 @@ def _segments(columns: Floats, segment: Ints, names: Mapping[int, str]) -> Check
     return Check(
         "segments",
         bool(rise[worst] <= SEGMENT_MAY_RISE_BY),
-        f"The worst segment with {FEWEST_CALLS_OF_SEGMENT} calls or more is {names.get(label, label)}: WAPE changes "
-        f"by {100 * rise[worst]:+.1f} points; {_points(SEGMENT_MAY_RISE_BY)} more are allowed.",
+        f"Of the segments with {FEWEST_CALLS_OF_SEGMENT} calls or more {names.get(label, label)} fares worst: its WAPE "
+        f"changes by {100 * rise[worst]:+.1f} points. It must not rise by more than {_points(SEGMENT_MAY_RISE_BY)}.",
     )
 
 
@@ -246,8 +244,8 @@ def _shortfall(holdout: Holdout, seed: int, resamples: int) -> Check:
     return Check(
         "shortfall",
         surely <= SHORTFALL_MAY_RISE_BY,
-        f"95 % of the calls exceeded their reserve by at most {_percent(before)}, and would have by at most "
-        f"{_percent(after)}; a rise of more than {_points(SHORTFALL_MAY_RISE_BY)} with 95 % confidence is not allowed.",
+        f"One call in twenty overran its reserve by {_overrun(before)} or more; it would be {_overrun(after)}. "
+        f"That must not surely be more by {_points(SHORTFALL_MAY_RISE_BY)}.",
     )
 
 
@@ -273,6 +271,10 @@ def _shortfalls(actual: Floats, reserve: Floats) -> Floats:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _overrun(share: float) -> str:
+    return f"more than {_percent(LARGEST_SHORTFALL)}" if share >= LARGEST_SHORTFALL else _percent(share)
 
 
 def _signed(share: float) -> str:

@@ -23,6 +23,7 @@ from engine.pricing.rows import PRICE_NAMES
 class DocumentCode(StrEnum):
     """What may be found outside of policies."""
 
+    FREE_CALLS = "free_calls"
     HALF_A_PRICE = "half_a_price"
     LIMITS_NOTHING = "limits_nothing"
     MATCHES_NOTHING = "matches_nothing"
@@ -48,7 +49,10 @@ def limit_findings(document: GovernanceDocument, prices: PriceList) -> Iterator[
         yield from _about(what, DocumentCode.MATCHES_NOTHING, _nobody(document, limit.applies_to))
         yield from _about(what, DocumentCode.NEVER_REACHED, _shorter_is_larger(_windows(limit)))
     for override in document.prices.overrides:
-        yield from _about(f"Price override for {override}", DocumentCode.HALF_A_PRICE, _half(override, prices))
+        what = f"Price override for {override}"
+        yield from _about(what, DocumentCode.MATCHES_NOTHING, _prices_nobody(document, override))
+        yield from _about(what, DocumentCode.HALF_A_PRICE, _half(override, prices))
+        yield from _about(what, DocumentCode.FREE_CALLS, _free(override))
     yield from _unknown_names(document)
 
 
@@ -69,6 +73,25 @@ def _unpriced(agent_id: str, agent: AgentSpec, prices: PriceList) -> Iterator[st
     else:
         fate = fate.replace("without estimated_cost", "that name none")
         yield f"has no model, by which {agent.provider} is priced: calls {fate}; give it one."
+
+
+def _prices_nobody(document: GovernanceDocument, override: PriceOverrideSpec) -> Iterator[str]:
+    fitting = [
+        agent_id
+        for agent_id, agent in document.agents.items()
+        if override.agent in (None, agent_id)
+        and override.provider in (None, agent.provider)
+        # An agent without a model may be called with any.
+        and (override.model is None or agent.model in (None, override.model))
+    ]
+    if document.agents and not fitting:
+        yield "applies to no registered agent; correct it, or register such an agent."
+
+
+def _free(override: PriceOverrideSpec) -> Iterator[str]:
+    zero = [name for name, price in override.override().prices.items() if not price]
+    if zero:
+        yield f"says that {zero[0]} is 0: no budget holds anything for that; leave it out if the price is not known."
 
 
 def _half(override: PriceOverrideSpec, prices: PriceList) -> Iterator[str]:

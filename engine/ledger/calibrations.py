@@ -256,6 +256,7 @@ def _content(challenger: Challenger) -> dict[str, Any]:
             for fields in ({**asdict(each), "segment": each.segment._asdict()} for each in challenger.proposals)
         ],
         "checks": [check._asdict() for check in challenger.verdict.checks],
+        "left_out": list(challenger.left_out),
     }
 
 
@@ -268,7 +269,9 @@ def _read(row: Row[Any]) -> Calibration:
         reason=row.reason,
         champion=row.champion,
         window=Window(row.window_start, row.holdout_start, row.window_end),
-        challenger=Challenger(_proposals(row.content["proposals"]), Verdict(row.passed, checks)),
+        challenger=Challenger(
+            _proposals(row.content["proposals"]), Verdict(row.passed, checks), tuple(row.content["left_out"])
+        ),
         state=row.state,
     )
 

@@ -19,7 +19,7 @@ from engine.pricing.segment import Segment
 from engine.pricing.usage import Usage
 
 DAY_MS = 86_400_000
-SMALLEST_FACTOR, LARGEST_FACTOR = Decimal("0.01"), Decimal(100)
+SMALLEST_FACTOR, LARGEST_FACTOR = Decimal("0.2"), Decimal(5)
 """What is further off is no matter of tuning: somebody has to look at the price."""
 
 
@@ -56,10 +56,14 @@ class ProposedCorrection:
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """Proposed corrections, and whether they stood the backtest; without any there is nothing to judge."""
+    """Proposed corrections, and whether they stood the backtest; without any there is nothing to judge.
+
+    `left_out` has a sentence for each segment that is off and for which none is proposed.
+    """
 
     proposals: tuple[ProposedCorrection, ...]
     verdict: Verdict
+    left_out: tuple[str, ...] = ()
 
     def corrections(self, source: str) -> list[Correction]:
         """As rows of the price book."""
@@ -93,15 +97,25 @@ def challenge(
     fewer than 30 later calls cannot be judged, and so is not corrected.
     """
     later = _by_segment(holdout_calls)
-    proposals = [
-        proposed
-        for segment, calls in sorted(_by_segment(fit_calls).items())
-        if len(later.get(segment, ())) >= FEWEST_CALLS_OF_SEGMENT
-        and (proposed := _proposed(champion, segment, calls)) is not None
-    ]
+    proposals: list[ProposedCorrection] = []
+    left_out: list[str] = []
+    for segment, calls in sorted(_by_segment(fit_calls).items()):
+        proposed = _proposed(champion, segment, calls)
+        if proposed is None:
+            continue
+        if not SMALLEST_FACTOR <= proposed.new_factor <= LARGEST_FACTOR:
+            times = f"{proposed.ratio:.3g} times its estimate"
+            left_out.append(f"{segment} costs {times}: too far off to be tuned, so look at its price.")
+        elif len(later.get(segment, ())) < FEWEST_CALLS_OF_SEGMENT:
+            left_out.append(
+                f"{segment} has {len(later.get(segment, ()))} later calls; "
+                f"{FEWEST_CALLS_OF_SEGMENT} are needed to judge a correction of it."
+            )
+        else:
+            proposals.append(proposed)
     if not proposals:
-        return Challenger((), NOTHING_TO_CORRECT)
-    challenger = Challenger(tuple(proposals), NOTHING_TO_CORRECT)
+        return Challenger((), NOTHING_TO_CORRECT, tuple(left_out))
+    challenger = Challenger(tuple(proposals), NOTHING_TO_CORRECT, tuple(left_out))
     book = champion.book.with_corrections(challenger.corrections("the backtest"))
     verdict = _judged(champion, PriceList(book, champion.options), proposals, later, seed)
     return replace(challenger, verdict=verdict)
@@ -117,13 +131,10 @@ def _proposed(champion: PriceList, segment: Segment, calls: Sequence[SettledCall
     if proposal is None:
         return None
     _, now = max(priced, key=lambda pair: pair[0].at_ms)
-    factor = EXACT.quantize(EXACT.multiply(now.factor, proposal.factor), Decimal("0.0001"))
-    if not SMALLEST_FACTOR <= factor <= LARGEST_FACTOR:
-        return None
     return ProposedCorrection(
         segment=segment,
         old_factor=now.factor,
-        new_factor=factor,
+        new_factor=EXACT.quantize(EXACT.multiply(now.factor, proposal.factor), Decimal("0.0001")),
         old_buffer=now.buffer_share,
         new_buffer=proposal.buffer,
         calls=proposal.calls,

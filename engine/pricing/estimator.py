@@ -122,6 +122,6 @@ def _usage(
 def _instant(at: datetime | None) -> int:
     if at is None:
         return to_ms(utc_now())
-    if at.tzinfo is None:
-        raise InvalidValue("at", "needs a time zone")
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        raise InvalidValue("at", f"must be a datetime with a time zone, got {str(at)[:60]!r}")
     return to_ms(at)

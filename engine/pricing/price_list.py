@@ -20,6 +20,7 @@ from engine.pricing.usage import Usage
 
 MOST_REMEMBERED = 4096
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ class CallPrices:
         Raises `UnknownPrice` when there is no price for it, `InvalidValue` when it is above a billion dollars.
         """
         priced = self._at(at_ms)
-        estimate = priced.estimate(usage, self.factor_pair)
+        # Credits that are told are what the call takes; there is nothing to correct.
+        factor, pair = (self.factor, self.factor_pair) if usage.microcredits is None else (_ONE, (1, 1))
+        estimate = priced.estimate(usage, pair)
         if estimate is None:
             raise UnknownPrice(self._what_is_missing(priced, usage))
         _check_bound(estimate, usage)
@@ -56,7 +59,7 @@ class CallPrices:
             buffer,
             self.label,
             priced.basis,
-            self.factor,
+            factor,
             usage,
         )
 

@@ -91,6 +91,16 @@ def read_instant(text: str, column: str) -> datetime:
         raise InvalidValue(column, f"has no such time: {shown(text)}; write it like 2026-11-03T00:00:00Z") from None
 
 
+def check_not_future(last: date, today: date | None, text: str, column: str) -> None:
+    """Nobody can be billed for use to come. `last` is the last UTC day that `text` means; without a today all pass."""
+    if today is not None and last > today:
+        raise InvalidValue(
+            column,
+            f"must not be in the future, got {shown(text)} and today is {today} (UTC); "
+            "correct it, or import it when it is over",
+        )
+
+
 def shown(text: str) -> str:
     """A cell for a sentence."""
     cut = text if len(text) <= 60 else f"{text[:60]}..."

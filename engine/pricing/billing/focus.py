@@ -8,11 +8,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from engine.errors import InvalidValue
-from engine.pricing.billing.cells import read_agent, read_amount, read_currency, read_instant, shown
+from engine.pricing.billing.cells import (
+    check_not_future,
+    read_agent,
+    read_amount,
+    read_currency,
+    read_instant,
+    shown,
+)
 from engine.pricing.billing.charge import CATEGORIES, USAGE, Charge
 from engine.pricing.billing.header import Header
 
@@ -24,6 +32,7 @@ TAG_KEYS = ("bursar_agent", "agent_id", "agent")
 _CATEGORIES = {name.lower(): name for name in CATEGORIES}
 _NULLS = frozenset({"", "null"})
 _PREFIX_END = re.compile("[/:]")
+_TICK = timedelta(microseconds=1)
 
 
 def is_focus(header: Header) -> bool:
@@ -46,8 +55,15 @@ class FocusBill:
     kind = "focus"
 
     def __init__(
-        self, header: Header, *, cost_column: str, agent_column: str | None, registered: Collection[str]
+        self,
+        header: Header,
+        *,
+        cost_column: str,
+        agent_column: str | None,
+        registered: Collection[str],
+        today: date | None = None,
     ) -> None:
+        self._today = today
         self._cost, self._cost_name = header.place(cost_column) or 0, cost_column
         self._currency, self._start, self._end, self._category = (header.place(name) or 0 for name in NEEDED)
         self._class = header.place("ChargeClass")
@@ -82,6 +98,8 @@ class FocusBill:
         end = read_instant(cells[self._end], "ChargePeriodEnd")
         if end <= start:
             raise InvalidValue("ChargePeriodEnd", f"must be after ChargePeriodStart, got {shown(cells[self._end])}")
+        if category == USAGE:
+            self._check_period(cells, start, end)
         return Charge(
             agent_id=self._agent_of(cells) if category == USAGE else None,
             start=start,
@@ -92,6 +110,11 @@ class FocusBill:
             provider=next((name for place in self._providers if (name := _text(cells[place]))), ""),
             is_correction=bool(charge_class),
         )
+
+    def _check_period(self, cells: list[str], start: datetime, end: datetime) -> None:
+        """What was paid in advance may be for days to come; what was used cannot."""
+        check_not_future(start.date(), self._today, cells[self._start], "ChargePeriodStart")
+        check_not_future((end - _TICK).date(), self._today, cells[self._end], "ChargePeriodEnd")
 
     def _agent_of(self, cells: list[str]) -> str | None:
         if self._agent is not None and _text(cells[self._agent]):

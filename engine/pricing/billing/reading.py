@@ -6,6 +6,7 @@ import csv
 import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from engine.errors import InvalidValue
 from engine.pricing.billing.charge import BillFormat
@@ -24,11 +25,15 @@ _NEEDED = (
 
 @dataclass(frozen=True, slots=True)
 class BillOptions:
-    """How to read a bill. `registered` are the agents that a FOCUS resource may be; a column `None` is the usual."""
+    """How to read a bill. `registered` are the agents that a FOCUS resource may be; a column `None` is the usual.
+
+    Usage after `today`, the UTC day of now, is refused; without it none is.
+    """
 
     registered: Collection[str] = ()
     agent_column: str | None = None
     cost_column: str | None = None
+    today: date | None = None
 
 
 def read_bill(name: str, lines: Iterable[str], options: BillOptions) -> Bill:
@@ -102,7 +107,11 @@ def _format(header: Header, options: BillOptions, problems: Problems) -> BillFor
     missing = missing_columns(header, cost_column)
     if not missing:
         return FocusBill(
-            header, cost_column=cost_column, agent_column=options.agent_column, registered=options.registered
+            header,
+            cost_column=cost_column,
+            agent_column=options.agent_column,
+            registered=options.registered,
+            today=options.today,
         )
     if not is_simple(header, options.agent_column):
         if is_focus(header):
@@ -113,7 +122,7 @@ def _format(header: Header, options: BillOptions, problems: Problems) -> BillFor
         problems.add("--cost-column: is for FOCUS files, and this is a simple one")
     problems.refuse()
     try:
-        return SimpleBill(header, options.agent_column)
+        return SimpleBill(header, options.agent_column, options.today)
     except InvalidValue as problem:
         problems.add(problem)
         raise problems.error() from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from engine.errors import InvalidValue
-from engine.pricing.billing.cells import read_agent, read_amount, read_currency, read_day
+from engine.pricing.billing.cells import check_not_future, read_agent, read_amount, read_currency, read_day
 from engine.pricing.billing.charge import Charge
 from engine.pricing.billing.header import Header
 
@@ -28,8 +28,9 @@ class SimpleBill:
 
     kind = "simple"
 
-    def __init__(self, header: Header, agent_column: str | None) -> None:
+    def __init__(self, header: Header, agent_column: str | None, today: date | None = None) -> None:
         """Raises `InvalidValue` when two columns could be meant."""
+        self._today = today
         self._agent, self._agent_name = _one(header, AGENT if agent_column is None else (agent_column,))
         self._day, self._day_name = _one(header, DAY)
         self._amount, self._amount_name = _one(header, AMOUNT)
@@ -39,6 +40,7 @@ class SimpleBill:
         """Read one line. Raises `InvalidValue`."""
         agent_id = read_agent(cells[self._agent], self._agent_name)
         start = read_day(cells[self._day], self._day_name)
+        check_not_future(start.date(), self._today, cells[self._day], self._day_name)
         amount = read_amount(cells[self._amount], self._amount_name, may_be_negative=False)
         if self._currency is not None:
             read_currency(cells[self._currency], "currency")

@@ -85,7 +85,7 @@ def test_a_wrong_price_is_seen_corrected_and_taken_back(office: Office) -> None:
     assert "no calibration was made" in tried.stdout
     made = office.run("costs", "calibrate", *WHY)
     assert "Calibration 1 is made; `bursar costs promote 1" in made.stdout
-    assert "passed: WAPE goes from" in made.stdout
+    assert "passed: WAPE " in made.stdout
     told = json.loads(office.run("costs", "calibrations", "1", "--json").stdout)
     assert (told["state"], told["passed"], told["price_book"]) == ("proposed", True, "2026-11-01")
     (proposal,) = told["proposals"]
@@ -103,9 +103,13 @@ def test_a_wrong_price_is_seen_corrected_and_taken_back(office: Office) -> None:
     assert back.returncode == 0
     assert "Version 2 of the price book of acme is made." in back.stdout
     assert json.loads(office.run("prices", "show", "--json").stdout)["corrections"] == []
+    office.run("costs", "calibrate", *WHY)
+    office.run("prices", "set", "webhook", "--per-call", "0.002", "--source", "us", "--yes", *WHY)
+    assert "outdated" in office.run("costs", "calibrations").stdout
+    office.run("costs", "rollback", "--yes", *WHY)
     again = office.run("costs", "rollback", "0", *WHY)
     assert (again.returncode, "no change" in again.stdout) == (0, True)
-    assert audited(office) == [
+    assert audited(office)[3:] == [
         ("costs.rollback", "eve", "a bad week"),
         ("costs.promote", "ada", "they grew"),
         ("costs.calibrate", "ada", "they grew"),
@@ -120,7 +124,7 @@ def test_variance_is_told_to_programs_and_by_days(office: Office) -> None:
     days = json.loads(office.run("costs", "variance", "--days", "8", "--daily", "--json").stdout)["days"]
     assert len(days) == 7
     assert sum(day["settled"] for day in days) == 140 * 2
-    assert office.run("costs", "variance", "--model", "gpt-9").stdout.startswith("acme: no call that the price book")
+    assert office.run("costs", "variance", "--model", "gpt-9").stdout.startswith("acme: no call of model gpt-9 that the")
 
 
 def test_what_fails_the_backtest_is_not_promoted(empty: Office) -> None:
@@ -131,7 +135,7 @@ def test_what_fails_the_backtest_is_not_promoted(empty: Office) -> None:
         store_calls(database, noisy_days(today - timedelta(days=7), 7, 20, level=1.0, seed=4))
     made = empty.run("costs", "calibrate", *WHY)
     assert "Calibration 1 is made; it cannot be promoted." in made.stdout
-    refused(empty.run("costs", "promote", "1", "--yes", *WHY), 2, "calibration 1 did not stand the backtest: WAPE goes")
+    refused(empty.run("costs", "promote", "1", "--yes", *WHY), 2, "calibration 1 did not stand the backtest: WAPE")
     rejected = empty.run("costs", "reject", "1", *WHY)
     assert rejected.stdout == "Calibration 1 of acme is rejected.\n"
     refused(empty.run("costs", "promote", "1", "--yes", *WHY), 2, "calibration 1 is rejected already")

@@ -115,6 +115,10 @@ def test_guard_takes_the_input_of_the_check_as_a_whole_or_not_at_all(acme: Any) 
     with service.guard("coder", **asked) as call:
         assert call.settle(output_tokens=100) == 1000 + 1000 + 400
     with service.guard("coder", **asked) as call:
+        with pytest.raises(InvalidValue, match=r"^input_tokens: must be given beside cached_input_tokens"):
+            call.settle(cached_input_tokens=700, output_tokens=100)
+        with pytest.raises(InvalidValue, match=r"^actual_cost: give the actual cost, or tokens"):
+            call.settle()
         # This provider counts cached tokens in; those of the check must not come on top.
         assert call.settle(input_tokens=11_000, output_tokens=100) == 11_000 + 400
     acme.store(service)
@@ -176,6 +180,14 @@ def test_an_assumed_price_is_the_dearest_and_says_so(acme: Any) -> None:
         "new": "assumed",
         "own": "assumed",
     }
+
+
+def test_the_services_estimator_has_the_prices_that_decide(acme: Any) -> None:
+    acme.write(prices={"overrides": [{"agent": "hook", "per_call_usd": 0.5}]})
+    service = acme.clocked_service(EVE)
+    estimate = service.estimator.estimate_cost("webhook", "hook", at=EVE)
+    assert estimate == Decimal("0.60") == service.check("hook").estimate.total
+    assert service.estimator.estimate_cost("webhook", "other", at=EVE) == Decimal("0.0012")
 
 
 def test_a_call_before_the_first_price_says_that_it_is_backdated(acme: Any) -> None:

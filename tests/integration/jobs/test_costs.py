@@ -279,7 +279,7 @@ def test_a_challenger_that_does_not_stand_the_backtest_cannot_be_promoted(office
     assert made is not None
     assert not made.challenger.verdict.passed
     with (
-        pytest.raises(NotPromoted, match="calibration 1 did not stand the backtest: WAPE goes from"),
+        pytest.raises(NotPromoted, match="calibration 1 did not stand the backtest: WAPE "),
         office.database.write() as connection,
     ):
         promote(connection, "acme", 1, author="eve", reason="please")
@@ -297,6 +297,8 @@ def test_a_segment_that_cannot_be_judged_is_not_corrected(office: Office) -> Non
     list(refresh_variance(office.database, "acme", TODAY, None))
     found = attempt(office.database, "acme", TODAY).challenger
     assert [proposal.segment for proposal in found.proposals] == [GPT]
+    (sentence,) = found.left_out
+    assert sentence == "gone openai gpt-4o has 29 later calls; 30 are needed to judge a correction of it."
 
 
 def test_one_segment_that_makes_no_sense_keeps_no_other_back(office: Office) -> None:
@@ -311,6 +313,12 @@ def test_one_segment_that_makes_no_sense_keeps_no_other_back(office: Office) -> 
     list(refresh_variance(office.database, "acme", TODAY, None))
     found = attempt(office.database, "acme", TODAY).challenger
     assert [proposal.segment.agent_id for proposal in found.proposals] == ["coder", "odd"]
+    (sentence,) = found.left_out
+    assert sentence.startswith("absurd openai gpt-4o costs ")
+    assert sentence.endswith(" times its estimate: too far off to be tuned, so look at its price.")
+    made = calibrate(office.database, "acme", TODAY, author="eve", reason="kept")
+    assert made is not None
+    assert made.challenger == found, "what is read back is what was kept"
     assert found.verdict.passed
 
 

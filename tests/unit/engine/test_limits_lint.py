@@ -45,9 +45,24 @@ def test_a_sound_document_has_no_finding() -> None:
         ({"budgets": [{"id": "e", "per": "org"}]}, DocumentCode.LIMITS_NOTHING, "Budget 'e' limits nothing"),
         ({"rate_limits": [{"id": "e", "per": "org"}]}, DocumentCode.LIMITS_NOTHING, "Rate limit 'e' limits nothing"),
         (
-            {"prices": {"overrides": [{"agent": "hr", "provider": "webhook", "input_usd_per_million": 1}]}},
+            {"prices": {"overrides": [{"agent": "nobody", "per_call_usd": 1}]}},
+            DocumentCode.MATCHES_NOTHING,
+            "Price override for agent nobody applies to no registered agent",
+        ),
+        (
+            {"prices": {"overrides": [{"agent": "hr", "per_call_usd": 0}]}},
+            DocumentCode.FREE_CALLS,
+            "Price override for agent hr says that per_call_usd is 0: no budget holds anything for that",
+        ),
+        (
+            {"prices": {"overrides": [{"agent": "coder", "model": "gpt-4o-mini", "terms": ["batch"]}]}},
+            DocumentCode.MATCHES_NOTHING,
+            "Price override for agent coder, model gpt-4o-mini applies to no registered agent",
+        ),
+        (
+            {"prices": {"overrides": [{"agent": "hr", "input_usd_per_million": 1, "provider": "copilot_studio"}]}},
             DocumentCode.HALF_A_PRICE,
-            "Price override for agent hr, provider webhook gives input_usd_per_million where the price book has no",
+            "Price override for agent hr, provider copilot_studio gives input_usd_per_million where the price book",
         ),
         (
             {"budgets": [{"id": "e", "per": "org", "monthly_budget_usd": 5, "daily_budget_usd": 10}]},

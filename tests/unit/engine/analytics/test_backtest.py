@@ -162,7 +162,7 @@ def test_more_bias_stops_a_challenger_with_less_error() -> None:
         )
     )
     assert failed(verdict) == ["bias"]
-    assert "from +0.0 % to +11.1 %" in check(verdict, "bias").sentence
+    assert "Bias +0.0 % -> +11.1 %" in check(verdict, "bias").sentence
 
 
 @pytest.mark.parametrize(("calls", "judged"), [(29, False), (30, True)])
@@ -208,7 +208,7 @@ def test_a_reserve_that_falls_short_stops_a_challenger_with_good_estimates() -> 
     thin = holdout(champion=1.4, challenger_reserve=good.challenger_estimate)
     verdict = judge(thin)
     assert failed(verdict) == ["shortfall"]
-    assert "exceeded their reserve by at most 0.0 %" in check(verdict, "shortfall").sentence
+    assert "overran its reserve by 0.0 % or more" in check(verdict, "shortfall").sentence
 
 
 def test_a_champion_that_estimates_too_much_can_be_corrected_when_the_buffer_follows() -> None:
@@ -219,7 +219,7 @@ def test_a_champion_that_estimates_too_much_can_be_corrected_when_the_buffer_fol
 def test_reserves_of_nothing_are_ten_times_exceeded_and_not_infinitely() -> None:
     verdict = judge(holdout(champion=0.7, challenger_reserve=np.zeros(200)))
     assert failed(verdict) == ["shortfall"]
-    assert "at most 900.0 %" in check(verdict, "shortfall").sentence
+    assert "more than 900.0 %" in check(verdict, "shortfall").sentence
     assert judge(holdout(champion=0.7, champion_reserve=np.zeros(200), challenger_reserve=np.zeros(200))).passed
 
 

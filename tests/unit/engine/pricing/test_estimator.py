@@ -144,6 +144,7 @@ def test_a_senseless_question_is_refused_by_field(how: Any, field: str, argument
         ("model", {"platform_type": "openai", "model": 5}),
         ("agent_name", {"platform_type": "webhook", "agent_name": None}),
         ("at", {"platform_type": "webhook", "at": datetime(2026, 11, 25)}),  # noqa: DTZ001
+        ("at", {"platform_type": "webhook", "at": "2026-11-25"}),
     ],
 )
 def test_nonsense_is_refused_by_its_name(how: Any, field: str, arguments: dict[str, Any]) -> None:

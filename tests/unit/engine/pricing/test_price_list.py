@@ -164,6 +164,16 @@ def test_a_correction_changes_estimates_and_buffers_but_no_actuals() -> None:
         assert prices.of("openai", model, complexity, agent).estimate(MILLION, to_ms(NOW)).factor == 1
 
 
+def test_credits_that_are_told_need_no_correction() -> None:
+    correction = Correction(
+        provider="copilot_studio", model="", complexity="standard", agent_id="hr", factor=Decimal("1.4"), source="t"
+    )
+    prices = PriceList(SHIPPED_BOOK.with_corrections([correction])).of("copilot_studio", None, "standard", "hr")
+    assert prices.estimate(Usage(), to_ms(NOW)).estimate_micros == 70_000
+    told = prices.estimate(Usage(microcredits=12_000_000), to_ms(NOW))
+    assert (told.estimate_micros, told.factor) == (120_000, Decimal(1))
+
+
 def test_a_buffer_of_the_document_outweighs_a_calibrated_one_from_its_date() -> None:
     correction = Correction(
         provider="openai", model="gpt-4o", complexity="standard", agent_id="coder", buffer=Decimal("0.35"), source="t"
