@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from engine.ledger.tables import billed_costs, usage
+from engine.ledger.tables import audit_log, billed_costs, usage
 from engine.ledger.upsert import insert_or
 from engine.pricing.billing.reconciling import Recorded
 
 _ROWS_AT_ONCE = 2_000
+_NOTHING = Recorded(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,18 @@ class BilledChanges:
 
 @dataclass(frozen=True, slots=True)
 class BilledTotals:
-    """What is billed on some days by all sources: micro-dollars by agent and day, and by source."""
+    """What is billed on some days: micro-dollars by agent and day of all sources together, and by source and agent."""
 
     amounts: dict[str, dict[date, int]]
-    sources: dict[str, int]
+    sources: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSpend:
+    """What the ledger has on some days: by agent and day, and what agents spent in all by agent and provider."""
+
+    days: dict[str, dict[date, Recorded]] = field(default_factory=dict)
+    providers: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def hold_billed(connection: Connection, org_id: str) -> None:
@@ -115,38 +124,91 @@ def billed_totals(
 ) -> BilledTotals:
     """What is billed on `days`, as if `amounts` were stored for `source`: the same before and after storing them."""
     billed: dict[str, dict[date, int]] = {agent_id: dict(mine) for agent_id, mine in amounts.items()}
-    sources: dict[str, int] = defaultdict(int)
-    sources[source] = sum(sum(mine.values()) for mine in amounts.values())
+    sources: dict[str, dict[str, int]] = defaultdict(dict)
+    sources[source] = {agent_id: sum(mine.values()) for agent_id, mine in amounts.items()}
     for row in _billed(connection, org_id, days):
         if row.source == source and row.day in amounts.get(row.agent_id, {}):
             continue
         mine = billed.setdefault(row.agent_id, {})
         mine[row.day] = mine.get(row.day, 0) + row.billed_micros
-        sources[row.source] += row.billed_micros
+        of_source = sources[row.source]
+        of_source[row.agent_id] = of_source.get(row.agent_id, 0) + row.billed_micros
     return BilledTotals(billed, dict(sources))
 
 
-def recorded_spend(connection: Connection, org_id: str, days: Collection[date]) -> dict[str, dict[date, Recorded]]:
+def billed_agent_days(connection: Connection, org_id: str, first: date, last: date) -> set[tuple[str, date]]:
+    """The agents and days from `first` to `last` that any source billed."""
+    rows = connection.execute(
+        select(billed_costs.c.agent_id, billed_costs.c.day)
+        .where(billed_costs.c.org_id == org_id, billed_costs.c.day >= first, billed_costs.c.day <= last)
+        .distinct()
+    )
+    return {(row.agent_id, row.day) for row in rows}
+
+
+def last_billed_day(connection: Connection, org_id: str, source: str) -> date | None:
+    """The last day that a source billed, `None` when it has billed nothing."""
+    newest = select(func.max(billed_costs.c.day)).where(
+        billed_costs.c.org_id == org_id, billed_costs.c.source == source
+    )
+    found: date | None = connection.execute(newest).scalar_one()
+    return found
+
+
+def sources_of_file(connection: Connection, org_id: str, action: str, sha256: str) -> list[str]:
+    """The sources under which a file of this hash was imported, by the audit log's entries of `action`."""
+    rows = connection.execute(
+        select(audit_log.c.subject, audit_log.c.details).where(
+            audit_log.c.org_id == org_id, audit_log.c.action == action
+        ),
+        execution_options={"yield_per": _ROWS_AT_ONCE},
+    )
+    return sorted({row.subject for row in rows if row.details.get("sha256") == sha256})
+
+
+def first_recorded_day(connection: Connection, org_id: str) -> date | None:
+    """The first day that the ledger has a decision of, `None` when it has none."""
+    first = connection.execute(
+        select(func.min(usage.c.bucket)).where(usage.c.org_id == org_id, usage.c.grain == "day")
+    ).scalar_one()
+    return None if first is None else first.date()
+
+
+def recorded_providers(connection: Connection, org_id: str) -> set[str]:
+    """The providers of which the ledger has a decision."""
+    rows = connection.execute(
+        select(usage.c.provider).where(usage.c.org_id == org_id, usage.c.grain == "day").distinct()
+    )
+    return {row.provider for row in rows if row.provider}
+
+
+def recorded_spend(connection: Connection, org_id: str, days: Collection[date]) -> RecordedSpend:
     """What the ledger has on `days`, by agent and UTC day, from the daily rollups."""
+    found = RecordedSpend()
     if not days:
-        return {}
+        return found
     start, end = _midnight(min(days)), _midnight(max(days)) + timedelta(days=1)
     rows = connection.execute(
         select(
             usage.c.agent_id,
+            usage.c.provider,
             usage.c.bucket,
             func.sum(usage.c.spent_micros).label("spent"),
             func.sum(usage.c.actual_micros).label("actual"),
         )
         .where(usage.c.org_id == org_id, usage.c.grain == "day", usage.c.bucket >= start, usage.c.bucket < end)
-        .group_by(usage.c.agent_id, usage.c.bucket),
+        .group_by(usage.c.agent_id, usage.c.provider, usage.c.bucket),
         execution_options={"yield_per": _ROWS_AT_ONCE},
     )
-    found: dict[str, dict[date, Recorded]] = {}
     for row in rows:
         day = row.bucket.date()
-        if day in days:
-            found.setdefault(row.agent_id, {})[day] = Recorded(int(row.spent), int(row.actual))
+        if day not in days:
+            continue
+        mine, spent, actual = found.days.setdefault(row.agent_id, {}), int(row.spent), int(row.actual)
+        before = mine.get(day, _NOTHING)
+        mine[day] = Recorded(before.spent_micros + spent, before.actual_micros + actual)
+        providers = found.providers.setdefault(row.agent_id, {})
+        providers[row.provider] = providers.get(row.provider, 0) + spent
     return found
 
 

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from enum import StrEnum
 
 from engine.money import EXACT
-
-TOLERANCE_MICROS = 10_000
-TOLERANCE_PERCENT = 1
-"""A cent, or one percent of what the ledger has, whichever is more, is no difference."""
-
-BILLED_LATE_DAYS = 1
-"""Providers' reports lag about a day: what was spent yesterday and today may not be in a bill yet."""
+from engine.pricing.billing.verdicts import DIFFERENT, ONE_SIDED, Known, Verdict, judge
 
 Amounts = Mapping[str, Mapping[date, int]]
 """Micro-dollars by agent and day."""
-
-
-class Verdict(StrEnum):
-    """What an agent-day turned out to be."""
-
-    MATCHED = "matched"
-    DRIFT = "drift"
-    MISSING_IN_LEDGER = "missing_in_ledger"
-    MISSING_IN_BILL = "missing_in_bill"
-    NOT_BILLED_YET = "not_billed_yet"
-
-
-DIFFERENT = frozenset({Verdict.DRIFT, Verdict.MISSING_IN_LEDGER, Verdict.MISSING_IN_BILL})
-"""What somebody should look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +20,10 @@ class Recorded:
 
     spent_micros: int
     actual_micros: int
+
+
+RecordedDays = Mapping[str, Mapping[date, Recorded]]
+"""What the ledger has by agent and day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +45,7 @@ class AgentDay:
 
 @dataclass(frozen=True, slots=True)
 class AgentTotal:
-    """One agent's days together; `different` is how many of them somebody should look at."""
+    """One agent's days that both sides can have; `different` is how many of them somebody should look at."""
 
     agent_id: str
     billed_micros: int
@@ -78,11 +61,26 @@ class AgentTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class OneSided:
+    """An amount that only one side can have, and the days it is of."""
+
+    micros: int
+    days: frozenset[date]
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Every agent-day that either side has, the largest difference first, and the same by agent."""
+    """Every agent-day of the bill's days that either side has, the largest difference first.
+
+    `agents` and the sums are of what both sides can have. Apart from them are `not_billed_yet`, what the ledger has of
+    yesterday, today and the days after the bill, and `before_ledger`, what was billed before the ledger's first day.
+    """
 
     agent_days: tuple[AgentDay, ...]
     agents: tuple[AgentTotal, ...]
+    not_billed_yet: OneSided
+    before_ledger: OneSided
+    known: Known
 
     @property
     def billed_micros(self) -> int:
@@ -109,10 +107,11 @@ class Reconciliation:
         return [each for each in self.agent_days if each.verdict is verdict]
 
 
-def reconcile(
-    billed: Amounts, recorded: Mapping[str, Mapping[date, Recorded]], *, days: Collection[date], today: date
-) -> Reconciliation:
-    """Compare the sides on `days`, for every agent that either has. `today` is the UTC day of now."""
+def reconcile(billed: Amounts, recorded: RecordedDays, *, days: Collection[date], known: Known) -> Reconciliation:
+    """Compare the sides on `days`, those of the bill, for every agent that either has.
+
+    Of days after them, only what nobody has billed yet is told.
+    """
     nothing = Recorded(0, 0)
     wanted = frozenset(days)
     found: list[AgentDay] = []
@@ -125,27 +124,23 @@ def reconcile(
             if not (amount or of_ledger.spent_micros or day in bill):
                 # Calls that were denied or cancelled: neither side has money for them.
                 continue
-            verdict = judge(amount, of_ledger.spent_micros, day, today)
+            verdict = judge(agent_id, amount, of_ledger.spent_micros, day, known)
             mine.append(AgentDay(agent_id, day, amount, of_ledger.spent_micros, of_ledger.actual_micros, verdict))
-        if mine:
-            agents.append(_total(agent_id, mine))
-            found += mine
+        found += mine
+        comparable = [each for each in mine if each.verdict not in ONE_SIDED]
+        if comparable:
+            agents.append(_total(agent_id, comparable))
+    late = [(each.day, each.spent_micros) for each in found if each.verdict is Verdict.NOT_BILLED_YET]
+    before = [(each.day, each.billed_micros) for each in found if each.verdict is Verdict.BEFORE_LEDGER]
     found.sort(key=lambda each: (-abs(each.difference_micros), each.day, each.agent_id))
     agents.sort(key=lambda each: (-abs(each.difference_micros), each.agent_id))
-    return Reconciliation(tuple(found), tuple(agents))
-
-
-def judge(billed_micros: int, spent_micros: int, day: date, today: date) -> Verdict:
-    """What one agent-day is."""
-    difference = abs(billed_micros - spent_micros)
-    if difference <= TOLERANCE_MICROS or difference * 100 <= spent_micros * TOLERANCE_PERCENT:
-        return Verdict.MATCHED
-    if spent_micros == 0 and billed_micros > 0:
-        return Verdict.MISSING_IN_LEDGER
-    if billed_micros == 0:
-        late = day >= today - timedelta(days=BILLED_LATE_DAYS)
-        return Verdict.NOT_BILLED_YET if late else Verdict.MISSING_IN_BILL
-    return Verdict.DRIFT
+    return Reconciliation(
+        tuple(found),
+        tuple(agents),
+        not_billed_yet=_one_sided([*late, *_after(billed, recorded, known)]),
+        before_ledger=_one_sided(before),
+        known=known,
+    )
 
 
 def percent_of(difference_micros: int, spent_micros: int) -> Decimal | None:
@@ -154,6 +149,23 @@ def percent_of(difference_micros: int, spent_micros: int) -> Decimal | None:
         return None
     share = EXACT.divide(Decimal(100 * difference_micros), Decimal(spent_micros))
     return share.quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN, context=EXACT)
+
+
+def _after(billed: Amounts, recorded: RecordedDays, known: Known) -> list[tuple[date, int]]:
+    """What the ledger has of days after the last that this source billed, but for agents' days that another did."""
+    last = known.billed_through
+    if last is None:
+        return []
+    return [
+        (day, each.spent_micros)
+        for agent_id, days in recorded.items()
+        for day, each in days.items()
+        if day > last and each.spent_micros and day not in billed.get(agent_id, {})
+    ]
+
+
+def _one_sided(amounts: list[tuple[date, int]]) -> OneSided:
+    return OneSided(sum(micros for _, micros in amounts), frozenset(day for day, _ in amounts))
 
 
 def _total(agent_id: str, mine: list[AgentDay]) -> AgentTotal:
