@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import hashlib
-import io
 import json
-import os
 import re
-import stat
 import sys
-import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
+from bursar.costs.bill_file import BillFile, read_file
 from bursar.governing.authorship import author_or_user, checked_reason
-from bursar.governing.ledger import chosen_organization, live_or_none, needed_ledger
+from bursar.governing.ledger import chosen_organization, live_or_none, named, needed_ledger
 from bursar.governing.screen import say, shown
 from engine.clock import utc_now
+from engine.document.live import LiveDocument
 from engine.errors import BursarError, InvalidValue
 from engine.ids import check_id
 from engine.ledger.audit import AuditEntry, record_audit
-from engine.ledger.billed import billed_changes, billed_totals, hold_billed, recorded_spend, store_billed
-from engine.ledger.database import Database
-from engine.pricing.billing.focus import COST_COLUMNS
-from engine.pricing.billing.problems import BillError
-from engine.pricing.billing.reading import BillOptions, read_bill
-from engine.pricing.billing.reconciling import reconcile
-from engine.pricing.billing.report import (
-    ImportReport,
-    Stored,
-    days_json,
-    portions_json,
-    report_json,
-    report_lines,
-    usd,
+from engine.ledger.billed import (
+    billed_changes,
+    billed_totals,
+    first_recorded_day,
+    hold_billed,
+    last_billed_day,
+    recorded_providers,
+    recorded_spend,
+    sources_of_file,
+    store_billed,
+    unbilled_after,
 )
+from engine.ledger.database import Database
+from engine.pricing.billing.focus import COST_COLUMNS, FocusBill
+from engine.pricing.billing.lines import report_lines
+from engine.pricing.billing.reading import BillOptions
+from engine.pricing.billing.reconciling import Reconciliation, reconcile
+from engine.pricing.billing.report import ImportReport, Stored, days_json, portions_json, report_json, usd
+from engine.pricing.billing.scope import Scope, providers_of, scope_of
 from engine.pricing.billing.tally import Bill
+from engine.pricing.billing.verdicts import Known
 from engine.settings import read_settings
 
 DEFAULT_SOURCE = "billing"
 AUDIT_ACTION = "costs.import"
-LONGEST_LINE_BYTES = 1_000_000
-LONG_FILE_BYTES = 2_000_000
-"""From this size on a person sees how far reading is."""
 
-_LINES_BETWEEN_UPDATES = 2_000
-_GZIP = b"\x1f\x8b"
 _NOT_IN_SOURCES = re.compile(r"[^a-z0-9_.@-]+")
 
 
@@ -66,37 +57,43 @@ class ImportOptions:
     reason: str | None = None
     author: str | None = None
     dry_run: bool = False
+    again: bool = False
+    providers: tuple[str, ...] = ()
     agent_column: str | None = None
     cost_column: str | None = None
     as_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _BillFile:
-    """A bill as it was read: the name of its file for messages, and the file's hash."""
+class _Compared:
+    """How a bill compares with the ledger; `sources` is what each source billed the compared agents."""
 
-    name: str
-    sha256: str
-    bill: Bill
+    scope: Scope
+    sources: dict[str, int]
+    reconciliation: Reconciliation
 
 
 def run_import(file: Path, options: ImportOptions) -> None:
     """Take a bill in, in one transaction, and say how it compares with the ledger.
 
     1. The file is read to its end before anything is written; a bad line refuses all of it.
-    2. Those who import take turns. What differs from the rows of the source is written, with one audit entry;
+    2. The ledger's days are compared with everything that is billed for them, by whatever source, this bill included.
+    3. Those who import take turns. What differs from the rows of the source is written, with one audit entry;
        when nothing differs, nothing is written.
-    3. The ledger's days are compared with everything that is billed for them, by whatever source.
     """
     _check(options)
+    today = utc_now().date()
     with needed_ledger(read_settings()) as database:
         org_id = chosen_organization(database, options.org)
         live = live_or_none(database, org_id)
-        registered = frozenset() if live is None else frozenset(live.document.agents)
+        registered = _registered(live)
+        _check_providers(database, org_id, registered, options.providers)
         cost_column = _cost_column(options.cost_column)
-        found = _read(file, BillOptions(registered, options.agent_column, cost_column))
+        found = read_file(file, BillOptions(registered, options.agent_column, cost_column, today))
         source = _source(found, options.source)
-        report = _take_in(database, org_id, source, found, options)
+        # First, so that an interrupt leaves nothing behind.
+        compared = _compare(database, org_id, source, found.bill, registered, options.providers, today)
+        report = _take_in(database, org_id, source, found, compared, options)
     if options.as_json:
         # In pieces: a bill of many agents is long.
         sys.stdout.writelines(json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(report_json(report)))
@@ -114,6 +111,25 @@ def _check(options: ImportOptions) -> None:
         checked_reason(options.reason)
     if not options.dry_run:
         author_or_user(options.author)
+    for provider in options.providers:
+        check_id(provider, "--provider")
+
+
+def _registered(live: LiveDocument | None) -> dict[str, str]:
+    """The provider of each agent of the live document."""
+    return {} if live is None else {agent_id: agent.provider for agent_id, agent in live.document.agents.items()}
+
+
+def _check_providers(database: Database, org_id: str, registered: dict[str, str], wanted: tuple[str, ...]) -> None:
+    """Refuse a provider that no agent has: a typing error would leave everybody out."""
+    if not wanted:
+        return
+    with database.read() as connection:
+        known = sorted({*recorded_providers(connection, org_id), *registered.values()})
+    for provider in wanted:
+        if provider not in known:
+            listed = f"they have {named(known)}" if known else "there are none"
+            raise InvalidValue("--provider", f"no agent of the ledger or the document has {provider!r}; {listed}")
 
 
 def _cost_column(wanted: str | None) -> str | None:
@@ -125,7 +141,7 @@ def _cost_column(wanted: str | None) -> str | None:
     raise InvalidValue("--cost-column", f"must be {' or '.join(COST_COLUMNS)}, got {wanted!r}")
 
 
-def _source(found: _BillFile, wanted: str | None) -> str:
+def _source(found: BillFile, wanted: str | None) -> str:
     """The name under which a bill is kept."""
     if wanted is not None:
         return wanted
@@ -139,7 +155,45 @@ def _source(found: _BillFile, wanted: str | None) -> str:
     return names[0]
 
 
-def _take_in(database: Database, org_id: str, source: str, found: _BillFile, options: ImportOptions) -> ImportReport:
+def _compare(
+    database: Database,
+    org_id: str,
+    source: str,
+    bill: Bill,
+    registered: dict[str, str],
+    providers: tuple[str, ...],
+    today: date,
+) -> _Compared:
+    """Compare as if the bill were stored, so that a dry run says the same."""
+    with database.read() as connection:
+        totals = billed_totals(connection, org_id, bill.days, source=source, amounts=bill.amounts)
+        recorded = recorded_spend(connection, org_id, bill.days)
+        ends = [day for day in (last_billed_day(connection, org_id, source), max(bill.days, default=None)) if day]
+        known = Known(today, first_recorded_day(connection, org_id), max(ends, default=None), registered.keys())
+        after = unbilled_after(connection, org_id, known.billed_through, today)
+    mine = totals.sources[source]
+    spent = {agent_id: dict.fromkeys(names, 0) for agent_id, names in after.providers.items()} | recorded.providers
+    wanted: frozenset[str] | None = frozenset(providers)
+    if not wanted:
+        wanted = providers_of(mine, spent, registered) if bill.kind == FocusBill.kind else None
+    scope = scope_of(mine, totals.amounts, spent, registered, wanted)
+    sources = {
+        name: sum(micros for agent_id, micros in amounts.items() if agent_id in scope.agents)
+        for name, amounts in totals.sources.items()
+        if name == source or scope.agents & amounts.keys()
+    }
+    days = {
+        agent_id: {**recorded.days.get(agent_id, {}), **after.days.get(agent_id, {})}
+        for agent_id in scope.agents & {*recorded.days, *after.days}
+    }
+    billed = {agent_id: amounts for agent_id, amounts in totals.amounts.items() if agent_id in scope.agents}
+    return _Compared(scope, sources, reconcile(billed, days, days=bill.days, known=known))
+
+
+def _take_in(
+    database: Database, org_id: str, source: str, found: BillFile, compared: _Compared, options: ImportOptions
+) -> ImportReport:
+    """Store what differs, and say what was done beside what was compared."""
     bill = found.bill
     with database.read() if options.dry_run else database.write() as connection:
         if not options.dry_run:
@@ -147,6 +201,9 @@ def _take_in(database: Database, org_id: str, source: str, found: _BillFile, opt
         now = utc_now()
         changes = billed_changes(connection, org_id, source, bill.amounts, bill.days)
         _refuse_lone_corrections(found, source, changes.changed)
+        also_as = [name for name in sources_of_file(connection, org_id, AUDIT_ACTION, found.sha256) if name != source]
+        if changes.any and also_as and not options.again:
+            raise _imported_already(found, source, also_as)
         stored = Stored(len(changes.added), len(changes.changed), changes.unchanged, changes.kept)
         if changes.any and not options.dry_run:
             store_billed(connection, org_id, source, bill.amounts, changes, now)
@@ -162,10 +219,6 @@ def _take_in(database: Database, org_id: str, source: str, found: _BillFile, opt
                     details=_details(found, stored),
                 ),
             )
-    # What is stored no longer matters to these, so nobody has to wait for them.
-    with database.read() as connection:
-        totals = billed_totals(connection, org_id, bill.days, source=source, amounts=bill.amounts)
-        recorded = recorded_spend(connection, org_id, bill.days)
     return ImportReport(
         org_id=org_id,
         source=source,
@@ -174,12 +227,21 @@ def _take_in(database: Database, org_id: str, source: str, found: _BillFile, opt
         dry_run=options.dry_run,
         bill=bill,
         stored=stored,
-        sources=totals.sources,
-        reconciliation=reconcile(totals.amounts, recorded, days=bill.days, today=now.date()),
+        sources=compared.sources,
+        scope=compared.scope,
+        reconciliation=compared.reconciliation,
+        also_as=tuple(also_as),
     )
 
 
-def _refuse_lone_corrections(found: _BillFile, source: str, changed: tuple[tuple[str, date], ...]) -> None:
+def _imported_already(found: BillFile, source: str, also_as: list[str]) -> BursarError:
+    return BursarError(
+        f"{found.name}: nothing was imported: this file is kept as source {named(also_as)} already and would be "
+        f"counted twice; --again keeps it as source {source} too"
+    )
+
+
+def _refuse_lone_corrections(found: BillFile, source: str, changed: tuple[tuple[str, date], ...]) -> None:
     """A later bill may correct an earlier month's. Such a correction must not take the place of what it corrects."""
     lone = [key for key in changed if key in found.bill.only_corrections]
     if lone:
@@ -191,7 +253,7 @@ def _refuse_lone_corrections(found: _BillFile, source: str, changed: tuple[tuple
         )
 
 
-def _details(found: _BillFile, stored: Stored) -> dict[str, Any]:
+def _details(found: BillFile, stored: Stored) -> dict[str, Any]:
     bill = found.bill
     return {
         "file": found.name,
@@ -207,86 +269,3 @@ def _details(found: _BillFile, stored: Stored) -> dict[str, Any]:
         "unassigned_usd": usd(sum(portion.micros for portion in bill.unassigned.values())),
         "left_out": portions_json("category", bill.left_out),
     }
-
-
-def _read(path: Path, options: BillOptions) -> _BillFile:
-    """Read a bill's file, with a bar for a person who waits. Raises `BillError`."""
-    name = shown(path.name)
-    with _opened(path) as metered:
-        size = os.fstat(metered.fileno()).st_size
-        with _progress(size) as update, _whole(name), contextlib.closing(io.BufferedReader(metered)) as plain:
-            zipped = plain.peek(2)[:2] == _GZIP
-            stream = cast("BinaryIO", gzip.GzipFile(fileobj=plain) if zipped else plain)
-            bill = read_bill(name, _lines(name, stream, lambda: update(metered.position)), options)
-            while plain.read(65_536):
-                pass
-            return _BillFile(name, metered.sha256.hexdigest(), bill)
-
-
-class _Metered(io.FileIO):
-    """A file that knows how far it was read, and the hash of that."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor, "rb")
-        self.sha256 = hashlib.sha256()
-        self.position = 0
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Read up to as much as fits."""
-        size = super().readinto(buffer)
-        if size:
-            self.sha256.update(memoryview(buffer)[:size])
-            self.position += size
-        return size
-
-
-def _opened(path: Path) -> _Metered:
-    name = shown(str(path))
-    try:
-        # Opening a pipe without a writer would wait for ever; O_NONBLOCK does not.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except OSError as error:
-        raise BursarError(f"{name}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise BursarError(f"{name}: cannot be read: no file can have this name") from None
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return _Metered(descriptor)
-    os.close(descriptor)
-    what = "a directory" if stat.S_ISDIR(mode) else "a pipe or device"
-    raise BursarError(f"{name}: cannot be read: it is {what}, not a file")
-
-
-@contextlib.contextmanager
-def _whole(name: str) -> Iterator[None]:
-    """Say in one sentence that a file ends too early or cannot be read to its end."""
-    try:
-        yield
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise BillError(name, ["is a damaged gzip file; get it again"], 1) from None
-    except OSError as error:
-        raise BursarError(f"{name}: cannot be read: {error.strerror}") from None
-
-
-def _lines(name: str, stream: BinaryIO, progressed: Callable[[], None]) -> Iterator[str]:
-    number = 0
-    while raw := stream.readline(LONGEST_LINE_BYTES + 1):
-        number += 1
-        if len(raw) > LONGEST_LINE_BYTES:
-            raise BillError(name, [f"line {number:,} is longer than 1 MB; is this a CSV file?"], 1)
-        try:
-            yield raw.decode()
-        except UnicodeDecodeError:
-            raise BillError(name, [f"line {number:,} is not UTF-8 text; save the file as CSV UTF-8"], 1) from None
-        if number % _LINES_BETWEEN_UPDATES == 0:
-            progressed()
-
-
-@contextlib.contextmanager
-def _progress(size: int) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    disable = not console.is_terminal or size < LONG_FILE_BYTES
-    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
-        task = progress.add_task("Reading", total=size)
-        yield lambda position: progress.update(task, completed=position)

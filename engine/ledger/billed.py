@@ -136,16 +136,6 @@ def billed_totals(
     return BilledTotals(billed, dict(sources))
 
 
-def billed_agent_days(connection: Connection, org_id: str, first: date, last: date) -> set[tuple[str, date]]:
-    """The agents and days from `first` to `last` that any source billed."""
-    rows = connection.execute(
-        select(billed_costs.c.agent_id, billed_costs.c.day)
-        .where(billed_costs.c.org_id == org_id, billed_costs.c.day >= first, billed_costs.c.day <= last)
-        .distinct()
-    )
-    return {(row.agent_id, row.day) for row in rows}
-
-
 def last_billed_day(connection: Connection, org_id: str, source: str) -> date | None:
     """The last day that a source billed, `None` when it has billed nothing."""
     newest = select(func.max(billed_costs.c.day)).where(
@@ -209,6 +199,17 @@ def recorded_spend(connection: Connection, org_id: str, days: Collection[date]) 
         mine[day] = Recorded(before.spent_micros + spent, before.actual_micros + actual)
         providers = found.providers.setdefault(row.agent_id, {})
         providers[row.provider] = providers.get(row.provider, 0) + spent
+    return found
+
+
+def unbilled_after(connection: Connection, org_id: str, last: date | None, today: date) -> RecordedSpend:
+    """What the ledger has of the days after `last`, today included, but for the agents' days that any source billed."""
+    if last is None or last >= today:
+        return RecordedSpend()
+    days = frozenset(last + timedelta(days=number) for number in range(1, (today - last).days + 1))
+    found = recorded_spend(connection, org_id, days)
+    for row in _billed(connection, org_id, days):
+        found.days.get(row.agent_id, {}).pop(row.day, None)
     return found
 
 

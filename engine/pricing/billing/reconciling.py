@@ -110,7 +110,7 @@ class Reconciliation:
 def reconcile(billed: Amounts, recorded: RecordedDays, *, days: Collection[date], known: Known) -> Reconciliation:
     """Compare the sides on `days`, those of the bill, for every agent that either has.
 
-    Of days after them, only what nobody has billed yet is told.
+    Of days after `known.billed_through`, `recorded` has what nobody billed; it only adds to `not_billed_yet`.
     """
     nothing = Recorded(0, 0)
     wanted = frozenset(days)
@@ -137,7 +137,7 @@ def reconcile(billed: Amounts, recorded: RecordedDays, *, days: Collection[date]
     return Reconciliation(
         tuple(found),
         tuple(agents),
-        not_billed_yet=_one_sided([*late, *_after(billed, recorded, known)]),
+        not_billed_yet=_one_sided([*late, *_after(recorded, wanted, known.billed_through)]),
         before_ledger=_one_sided(before),
         known=known,
     )
@@ -151,16 +151,15 @@ def percent_of(difference_micros: int, spent_micros: int) -> Decimal | None:
     return share.quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN, context=EXACT)
 
 
-def _after(billed: Amounts, recorded: RecordedDays, known: Known) -> list[tuple[date, int]]:
-    """What the ledger has of days after the last that this source billed, but for agents' days that another did."""
-    last = known.billed_through
+def _after(recorded: RecordedDays, wanted: frozenset[date], last: date | None) -> list[tuple[date, int]]:
+    """What the ledger has of days after the last that the source billed."""
     if last is None:
         return []
     return [
         (day, each.spent_micros)
-        for agent_id, days in recorded.items()
+        for days in recorded.values()
         for day, each in days.items()
-        if day > last and each.spent_micros and day not in billed.get(agent_id, {})
+        if day > last and day not in wanted and each.spent_micros
     ]
 
 

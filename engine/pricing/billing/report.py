@@ -58,8 +58,7 @@ def days_json(days: frozenset[date]) -> dict[str, Any]:
 def portions_json(name: str, portions: dict[str, Portion]) -> list[dict[str, Any]]:
     """What belongs to no agent, the largest amount first."""
     return [
-        {name: key, "rows": portion.rows, "amount_usd": usd(portion.micros)}
-        for key, portion in largest_first(portions)
+        {name: key, "rows": portion.rows, "amount_usd": usd(portion.micros)} for key, portion in largest_first(portions)
     ]
 
 

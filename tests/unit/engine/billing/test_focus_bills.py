@@ -227,6 +227,27 @@ def test_a_bad_line_is_named_with_its_column_and_the_fix(row: dict[str, str], sa
     assert str(caught.value).startswith(f"f.csv: nothing was imported: line 3: {said}")
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2026-11-26", "2026-11-27", "line 2: ChargePeriodStart: must not be in the future, got '2026-11-26' and"),
+        ("2026-11-01", "2026-12-01", "line 2: ChargePeriodEnd: must not be in the future, got '2026-12-01' and"),
+    ],
+)
+def test_use_in_the_future_is_refused(start: str, end: str, said: str) -> None:
+    row = {**CODER, "ChargePeriodStart": start, "ChargePeriodEnd": end}
+    today = date(2026, 11, 25)
+    with pytest.raises(BillError, match="nothing was imported") as caught:
+        read(row, today=today)
+    assert said in str(caught.value)
+    assert read({**row, "ChargeCategory": "Purchase"}, today=today).rows == 1
+
+
+def test_a_period_may_last_until_the_end_of_today() -> None:
+    row = {**CODER, "ChargePeriodStart": "2026-11-25", "ChargePeriodEnd": "2026-11-26"}
+    assert read(row, today=date(2026, 11, 25)).total_micros == 1_500_000
+
+
 def test_spreading_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "MOST_CELLS", 20)
     month = {**CODER, "ChargePeriodStart": "2026-11-01", "ChargePeriodEnd": "2026-12-01"}

@@ -6,6 +6,7 @@ import random
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ NOV = date(2026, 11, 3)
 HEADER = "agent,day,amount"
 
 
-def read(text: str, **options: str) -> Bill:
+def read(text: str, **options: Any) -> Bill:
     return read_bill("bill.csv", text.splitlines(keepends=True), BillOptions(**options))
 
 
@@ -220,3 +221,13 @@ def test_a_bill_of_too_many_agent_days_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_the_cost_column_is_for_focus_files() -> None:
     said = refused(f"{HEADER}\ncoder,2026-11-03,1\n", cost_column="BilledCost")
     assert said == "--cost-column: is for FOCUS files, and this is a simple one"
+
+
+def test_a_day_in_the_future_is_refused_with_its_line_and_column() -> None:
+    text = "agent,date,amount\ncoder,2026-11-25,1\ncoder,2026-11-26,1\n"
+    with pytest.raises(BillError) as caught:
+        read_bill("bill.csv", text.splitlines(keepends=True), BillOptions(today=date(2026, 11, 25)))
+    assert str(caught.value) == (
+        "bill.csv: nothing was imported: line 3: date: must not be in the future, got '2026-11-26' and today is "
+        "2026-11-25 (UTC); correct it, or import it when it is over"
+    )
