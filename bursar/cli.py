@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -27,8 +29,9 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run the command line. Exit codes: 0 done, 2 bad input or a setting that cannot be used, 130 interrupted.
+    """Run the command line.
 
+    Exit codes: 0 done, 1 the output cannot be written, 2 bad input or a setting that cannot be used, 130 interrupted.
     Commands that answer by their exit code say so in their help.
     """
     from engine.errors import BursarError
@@ -39,14 +42,35 @@ def main() -> NoReturn:
             stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        app()
+        _run()
     except BursarError as problem:
         sys.stderr.write(f"bursar: {problem}\n")
         sys.exit(2)
+    except OSError as problem:
+        if problem.errno not in (errno.EPIPE, errno.ENOSPC) or problem.filename is not None:
+            raise
+        sys.stderr.write(f"bursar: the output cannot be written: {problem.strerror}\n")
+        # What is still to be written would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         sys.exit(130)
     sys.exit(0)
+
+
+def _run() -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EPIPE, "standard output is closed")
+    try:
+        app()
+    except SystemExit as end:
+        # Rich and Typer end without a word when nobody reads on.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
+    finally:
+        sys.stdout.flush()
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from bursar.governing.screen import say
@@ -12,10 +14,10 @@ from bursar.prices.wording import override_text
 from engine.clock import to_ms
 from engine.document.schema import AgentSpec
 from engine.errors import InvalidValue, UnknownPrice
-from engine.money import format_usd
+from engine.money import EXACT, format_usd
 from engine.pricing.basis import Estimate, EstimateBasis
 from engine.pricing.book import in_effect
-from engine.pricing.book_diff import describe, show_factor, show_instant, show_share
+from engine.pricing.book_diff import describe, show_factor, show_instant, show_share, show_usd
 from engine.pricing.options import Override
 from engine.pricing.price_list import PriceList
 from engine.pricing.rows import PriceRow, decimal_text
@@ -42,6 +44,17 @@ class AgentPrice:
     estimate: Estimate | None
     per_token: bool
     problem: str | None
+
+    @property
+    def by_credits(self) -> bool:
+        """Whether calls are priced by Copilot Credits."""
+        return any(each is not None and each.credits_per_call is not None for each in (self.row, *self.overrides))
+
+
+def credit_usd(chosen: Chosen, at: datetime) -> Decimal:
+    """What the organization pays for a Copilot Credit."""
+    exact = PriceList(chosen.stored.book, chosen.options).credit_usd(at)
+    return EXACT.divide(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
 def price_of_agent(chosen: Chosen, agent: str, wanted: Wanted) -> AgentPrice:
@@ -83,6 +96,10 @@ def say_agent(price: AgentPrice, chosen: Chosen, wanted: Wanted) -> None:
         say(f"  price: {', '.join(describe(price.row))}, since {since} ({price.row.source})")
     for override in price.overrides:
         say(f"  override: {override_text(override, wanted.at)}")
+    if price.by_credits:
+        off = "" if (discount := chosen.options.discount) is None else f", {show_share(discount)} off pay_as_you_go"
+        paid = show_usd(credit_usd(chosen, wanted.at))
+        say(f"  Copilot Credits: plan {chosen.options.plan}, {paid} per credit{off}")
     if price.estimate is None:
         use = chosen.options.unknown_price
         say(f"  {price.problem}; such calls are denied (unknown_price: {use})", "red")
@@ -99,7 +116,7 @@ def say_agent(price: AgentPrice, chosen: Chosen, wanted: Wanted) -> None:
     )
 
 
-def agent_json(price: AgentPrice) -> dict[str, Any]:
+def agent_json(price: AgentPrice, chosen: Chosen, wanted: Wanted) -> dict[str, Any]:
     """The same for programs."""
     told: dict[str, Any] = {
         "id": price.agent,
@@ -108,6 +125,8 @@ def agent_json(price: AgentPrice) -> dict[str, Any]:
         "complexity": COMPLEXITY,
         "row": None if price.row is None else price.row.to_json(),
         "overrides": [override_json(override) for override in price.overrides],
+        "plan": chosen.options.plan if price.by_credits else None,
+        "usd_per_credit": decimal_text(credit_usd(chosen, wanted.at)) if price.by_credits else None,
         "example": None,
         "problem": price.problem,
     }

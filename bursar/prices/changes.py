@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bursar.governing.screen import say
-from engine.pricing.book_diff import BookChange
+from engine.clock import utc_now
+from engine.pricing.book import PriceBook
+from engine.pricing.book_diff import BookChange, net_changes
 
 MOST_ADDED_SHOWN = 10
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -22,3 +24,14 @@ def say_book_changes(changes: Sequence[BookChange], *, every: bool = True, to_st
             say(f"  {mark} {change}", style, to_stderr=to_stderr)
     if hidden:
         say(f"  + ... and {hidden:,} more; --all shows them", "green", to_stderr=to_stderr)
+
+
+def say_net_changes(before: PriceBook, after: PriceBook, changes: Sequence[BookChange]) -> None:
+    """Write what changes for calls of now, and how many rows of which dates that takes."""
+    now = utc_now()
+    net = net_changes(before, after, now)
+    say("  In effect now:" if net else "  Nothing changes for calls of now")
+    say_book_changes(net)
+    later = sum(change.effective_from is not None and change.effective_from > now for change in changes)
+    rows = "1 row changes" if len(changes) == 1 else f"{len(changes):,} rows change"
+    say(f"  {rows}, of which {later:,} from a later date on" if later else f"  {rows}")

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from bursar.governing.ledger import chosen_organization, existing_ledger, live_or_none
 from engine.document.live import LiveDocument
 from engine.errors import BursarError, InvalidValue
+from engine.ids import check_id, check_model
 from engine.ledger.database import Database
 from engine.ledger.price_books import SHIPPED, StoredBook, live_book, stored_book
 from engine.pricing.options import DEFAULT_OPTIONS, PriceOptions
 from engine.pricing.shipped import SHIPPED_BOOK
 from engine.settings import read_settings
+
+LARGEST_VERSION = 2_147_483_647
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,23 @@ def chosen_book(org: str | None, version: int | None) -> Chosen:
             live = live_book(connection, org_id)
             stored = live if version is None else stored_book(connection, org_id, version)
         return Chosen(org_id, stored, live.version, document)
+
+
+def read_version(text: str, option: str) -> int:
+    """The number of a version. Raises `InvalidValue` naming the option."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_VERSION)) else -1
+    if not 0 <= number <= LARGEST_VERSION:
+        raise InvalidValue(option, f"must be the number of a version, as in `bursar prices history`, got {text[:60]!r}")
+    return number
+
+
+def checked_provider_and_model(provider: str | None, model: str | None, *options: str) -> None:
+    """Raise `InvalidValue` naming the option unless they can be names of a provider and a model."""
+    of_provider, of_model = options
+    if provider is not None:
+        check_id(provider, of_provider)
+    if model is not None:
+        try:
+            check_model(model)
+        except InvalidValue as problem:
+            raise InvalidValue(of_model, problem.problem) from None

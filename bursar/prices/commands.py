@@ -24,6 +24,7 @@ Since = Annotated[
         "--effective-from", metavar="DATE", help="From when on prices hold that the list does not date. Default: today."
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 prices_app = typer.Typer(
@@ -45,7 +46,7 @@ def show(
         str | None, typer.Option(metavar="DATE", help="As of this date, or time with its offset. Default: now.")
     ] = None,
     version: Annotated[
-        int | None, typer.Option(metavar="N", help="Default: the live one. 0 is the one that Bursar ships.")
+        str | None, typer.Option(metavar="N", help="Default: the live one. 0 is the one that Bursar ships.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show past and future rows too.")] = False,
     org: Org = None,
@@ -57,17 +58,20 @@ def show(
 
     Example: bursar prices show --provider openai --at 2026-12-01
     """
+    from bursar.prices.choosing import checked_provider_and_model, read_version
     from bursar.prices.showing import ShowOptions, run_show
     from engine.pricing.rows import read_effective
 
+    checked_provider_and_model(provider, model, "--provider", "--model")
     instant = None if at is None else read_effective(at, "--at")
-    run_show(ShowOptions(provider, model, agent, instant, version, every, org, as_json))
+    number = None if version is None else read_version(version, "--version")
+    run_show(ShowOptions(provider, model, agent, instant, number, every, org, as_json))
 
 
 @prices_app.command()
 def diff(
-    older: Annotated[int | None, typer.Argument(metavar="[A]", help="A version. Default: the one before B.")] = None,
-    newer: Annotated[int | None, typer.Argument(metavar="[B]", help="Another one. Default: the live one.")] = None,
+    older: Annotated[str | None, typer.Argument(metavar="[A]", help="A version. Default: the one before B.")] = None,
+    newer: Annotated[str | None, typer.Argument(metavar="[B]", help="Another one. Default: the live one.")] = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="LIST", help="What an import would change: genai-prices.")
     ] = None,
@@ -86,6 +90,7 @@ def diff(
 
     Example: bursar prices diff --from genai-prices --provider openai
     """
+    from bursar.prices.choosing import read_version
     from bursar.prices.importing import ImportOptions, run_compare
     from bursar.prices.looking import run_diff
     from engine.errors import InvalidValue
@@ -94,7 +99,9 @@ def diff(
         for option, value in (("--provider", provider), ("--model", model), ("--effective-from", effective_from)):
             if value:
                 raise InvalidValue(option, "goes with --from genai-prices")
-        run_diff(older, newer, org=org, as_json=as_json)
+        before = None if older is None else read_version(older, "A")
+        after = None if newer is None else read_version(newer, "B")
+        run_diff(before, after, org=org, as_json=as_json)
         return
     if older is not None:
         raise InvalidValue("--from", "compares with the live version; leave the numbers out")
@@ -116,10 +123,10 @@ def set_price(
         str | None, typer.Option("--output", metavar="USD", help="US dollars per million output tokens.")
     ] = None,
     cached_input: Annotated[
-        str | None, typer.Option(metavar="USD", help="Per million tokens read from a prompt cache.")
+        str | None, typer.Option(metavar="USD", help="Per million tokens read from a prompt cache; none: as input.")
     ] = None,
     cache_write: Annotated[
-        str | None, typer.Option(metavar="USD", help="Per million tokens written to a prompt cache.")
+        str | None, typer.Option(metavar="USD", help="Per million tokens written to a prompt cache; none: as input.")
     ] = None,
     credit: Annotated[
         list[str] | None,
@@ -132,20 +139,27 @@ def set_price(
     source: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Where the price comes from. Prices need it, a buffer does not.")
     ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take back the row that was set or imported for --effective-from.")
+    ] = False,
+    dry_run: DryRun = False,
     author: Author = None,
     org: Org = None,
     yes: Yes = False,
 ) -> None:
     """Set a price, as a new version of the price book. Shows the change and asks on a terminal.
 
-    What is left out stays as it is. Running services take the version up within BURSAR_CACHE_TTL_SECONDS.
+    What is left out stays as it is. The same prices with another --source correct the source. Where nobody can be
+    asked, a price that becomes 0 or changes more than tenfold needs --yes. Running services take the version up within
+    BURSAR_CACHE_TTL_SECONDS.
 
     Exit codes: 0 done or no change, 1 not confirmed, 2 an error, 3 another version became live meanwhile, 130
     interrupted.
 
     Example: bursar prices set openai gpt-4o --input 2 --output 8 --source "price list of May" --reason "cheaper now"
     """
-    from bursar.prices.setting import read_wish, run_set
+    from bursar.prices.setting import run_set
+    from bursar.prices.wishing import read_wish
 
     wish = read_wish(
         provider=provider,
@@ -162,8 +176,9 @@ def set_price(
         buffer=buffer,
         effective_from=effective_from,
         source=source,
+        remove=remove,
     )
-    raise typer.Exit(run_set(wish, reason=reason, author=author, org=org, yes=yes))
+    raise typer.Exit(run_set(wish, reason=reason, author=author, org=org, yes=yes, dry_run=dry_run))
 
 
 @prices_app.command("import")
@@ -173,7 +188,7 @@ def import_list(
     model: Models = None,
     new_models: KnownOnly = True,
     effective_from: Since = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
+    dry_run: DryRun = False,
     every: Every = False,
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Why, for the history. Default: the list and its version.")
@@ -212,3 +227,31 @@ def history(
     from bursar.prices.looking import run_book_history
 
     run_book_history(org=org, limit=limit, as_json=as_json)
+
+
+@prices_app.command()
+def rollback(
+    reason: Reason,
+    version: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[N]",
+            min=0,
+            max=2_147_483_647,
+            help="The version whose content is wanted back. Default: the one before.",
+        ),
+    ] = None,
+    author: Author = None,
+    org: Org = None,
+    yes: Yes = False,
+) -> None:
+    """Make a new version of the price book with the content of an old one; 0 is the one that Bursar ships.
+
+    The same as `bursar costs rollback`. Exit codes: 0 done or no change, 1 not confirmed, 2 an error, 3 another version
+    became live meanwhile, 130 interrupted.
+
+    Example: bursar prices rollback --reason "the list was wrong"
+    """
+    from bursar.costs.deciding import run_rollback
+
+    raise typer.Exit(run_rollback(version, reason=reason, author=author, org=org, yes=yes))

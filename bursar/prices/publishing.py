@@ -9,15 +9,17 @@ from typing import Any
 from bursar.governing.applying import DECLINED, DONE, INTERRUPTED
 from bursar.governing.drift import MOVED
 from bursar.governing.screen import confirmed, is_interactive, say, when
-from bursar.prices.changes import say_book_changes
+from bursar.prices.changes import say_book_changes, say_net_changes
+from engine.errors import InvalidValue
 from engine.ledger.database import Database
 from engine.ledger.price_books import SHIPPED, BookAction, BookMoved, StoredBook, book_history, publish_book
 from engine.pricing.book import PriceBook
-from engine.pricing.book_diff import diff_books
+from engine.pricing.book_diff import diff_books, far_changes
 from engine.settings import Settings
 
 MOST_RECORDED = 200
 """Changes that the audit log spells out; the versions have them all."""
+FAR = "a price becomes 0 or changes more than tenfold"
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,20 @@ class Proposal:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_live(database: Database, settings: Settings, proposal: Proposal, *, yes: bool, every: bool = True) -> int:
+def make_live(
+    database: Database,
+    settings: Settings,
+    proposal: Proposal,
+    *,
+    yes: bool,
+    every: bool = True,
+    dry_run: bool = False,
+) -> int:
     """Show the change, ask on a terminal, publish. Returns the exit code.
 
     1. Nothing changes: no version is made.
-    2. Publish by compare-and-set on the version that was looked at: whoever was first wins, the other is told.
+    2. A price set by hand that is hard to believe needs a person who is asked, or a yes.
+    3. Publish by compare-and-set on the version that was looked at: whoever was first wins, the other is told.
     """
     org_id, base = proposal.org_id, proposal.base.version
     changes = diff_books(proposal.base.book, proposal.book)
@@ -50,12 +61,22 @@ def make_live(database: Database, settings: Settings, proposal: Proposal, *, yes
         say(f"{org_id}: no change; {live} says the same")
         say_remarks(proposal.remarks)
         return DONE
-    say(f"{org_id}: version {base + 1} of the price book will be made from {live}:", "bold")
-    say_book_changes(changes, every=every)
+    far = list(far_changes(changes)) if proposal.action == "set" else []
+    if far and not yes and not dry_run and not is_interactive():
+        raise InvalidValue("--yes", f"is needed where nobody can be asked, for {FAR}: {', '.join(far)}")
+    say(f"{org_id}: version {base + 1} of the price book {'would' if dry_run else 'will'} be made from {live}:", "bold")
+    if proposal.action == "rollback":
+        say_net_changes(proposal.base.book, proposal.book, changes)
+        say(f"  `bursar prices diff {base} {proposal.details['content_of']}` shows every row")
+    else:
+        say_book_changes(changes, every=every)
     say_remarks([*proposal.remarks, *proposal.notes])
+    if dry_run:
+        return DONE
     if not yes and is_interactive():
+        warning = f"Here {FAR}. " if far else ""
         try:
-            agreed = confirmed(f"Make version {base + 1} of the price book live?")
+            agreed = confirmed(f"{warning}Make version {base + 1} of the price book live?")
         except KeyboardInterrupt:
             say("Nothing was changed.")
             return INTERRUPTED

@@ -6,20 +6,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from bursar.governing.screen import say
-from bursar.prices.agents import agent_json, price_of_agent, say_agent
+from bursar.prices.agents import agent_json, credit_usd, price_of_agent, say_agent
 from bursar.prices.choosing import Chosen, chosen_book
+from bursar.prices.doubts import no_price
 from bursar.prices.tables import say_table
 from bursar.prices.telling import Wanted, content_json, head_json
-from bursar.prices.wording import NOTHING, override_text, per_call, since
+from bursar.prices.wording import NOTHING, override_text, per_call, since, token_price, units
 from engine.clock import utc_now
 from engine.ledger.price_books import SHIPPED
-from engine.money import EXACT
 from engine.pricing.book import PriceBook, in_effect
 from engine.pricing.book_diff import PRICE_WORDS, show_factor, show_instant, show_number, show_share, show_usd
-from engine.pricing.price_list import PriceList
 from engine.pricing.rows import PRICE_NAMES, Correction, PriceRow
 
 _TOKENS = PRICE_NAMES[2:]
@@ -45,7 +43,7 @@ def run_show(options: ShowOptions) -> None:
     wanted = Wanted(options.provider, options.model, options.at or utc_now(), options.every)
     price = None if options.agent is None else price_of_agent(chosen, options.agent, wanted)
     if options.as_json:
-        told = content_json(chosen, wanted) if price is None else {"agent": agent_json(price)}
+        told = content_json(chosen, wanted) if price is None else {"agent": agent_json(price, chosen, wanted)}
         print(json.dumps({**head_json(chosen, wanted.at), **told}, indent=2, ensure_ascii=False))
         return
     _say_head(chosen, options.at)
@@ -62,7 +60,7 @@ def run_show(options: ShowOptions) -> None:
         say(f"Complexity, of the price per call: {multipliers}")
         say(f"Buffer, held on top of estimates: {show_share(book.buffer)}")
     _say_corrections(row for row in book.corrections if wanted.names(row.provider, row.model))
-    overrides = [each for each in chosen.options.overrides if wanted.concerns(each)]
+    overrides = wanted.overrides(chosen)
     if overrides:
         say("Overrides of the governance document; the narrowest counts", "bold")
     for override in overrides:
@@ -81,8 +79,7 @@ def _say_head(chosen: Chosen, at: datetime | None) -> None:
 
 def _say_prices(rows: list[PriceRow], book: PriceBook, wanted: Wanted) -> None:
     if not rows:
-        meant = " ".join(part for part in (wanted.provider, wanted.model) if part)
-        say(f"  no row is about {meant}: the provider's own row counts if it has one, else there is no price")
+        say(f"  {no_price(book, wanted.provider, wanted.model)}")
         return
     say("Prices: US dollars per call, and per million tokens", "bold")
     effective = set(in_effect(book.prices, wanted.at).values())
@@ -92,7 +89,7 @@ def _say_prices(rows: list[PriceRow], book: PriceBook, wanted: Wanted) -> None:
             row.provider,
             row.model or "any",
             per_call(row),
-            *(NOTHING if (usd := getattr(row, name)) is None else show_usd(usd) for name in _TOKENS),
+            *(token_price(row, name) for name in _TOKENS),
             since(row, row in effective, wanted.at),
             row.source,
         ]
@@ -111,9 +108,7 @@ def _say_credits(chosen: Chosen, wanted: Wanted) -> None:
         if chosen.org_id is not None and row.plan == use.plan:
             mark = f"plan of {chosen.org_id}"
             if use.discount is not None:
-                exact = PriceList(book, use).credit_usd(wanted.at)
-                paid = show_usd(EXACT.divide(Decimal(exact.numerator), Decimal(exact.denominator)))
-                mark += f": {paid} at {show_share(use.discount)} off"
+                mark += f": {show_usd(credit_usd(chosen, wanted.at))} at {show_share(use.discount)} off"
         table.append([row.plan, show_usd(row.usd), mark, since(row, row in effective, wanted.at), row.source])
     say_table(["plan", "usd", "", "since", "source"], table, right=["usd"])
 
@@ -125,13 +120,13 @@ def _say_features(book: PriceBook, wanted: Wanted) -> None:
         [
             row.feature,
             show_number(row.credits),
-            "each" if row.units == 1 else f"per {row.units:,}",
+            units(row),
             since(row, row in effective, wanted.at),
             row.source,
         ]
         for row in wanted.rows(book.features)
     ]
-    say_table(["feature", "credits", "units", "since", "source"], table, right=["credits"])
+    say_table(["feature", "credits", "for", "since", "source"], table, right=["credits"])
 
 
 def _say_terms(book: PriceBook, wanted: Wanted) -> None:

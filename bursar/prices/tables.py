@@ -1,10 +1,11 @@
-"""Tables: drawn on a terminal, in aligned columns elsewhere."""
+"""Tables: drawn on a terminal that is wide enough, in aligned columns elsewhere. No cell is ever shortened."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,49 +13,39 @@ from rich.text import Text
 from bursar.governing.screen import say, shown
 
 GAP = "  "
-SHORTEST = 16
-CUT = "source"
-"""The column that is cut to what room there is on a terminal, or left out; elsewhere it is whole."""
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Write a table; the columns in `right` are numbers, `source` is the last one if any.
-
-    Elsewhere than on a terminal no cell is shortened.
-    """
+    """Write a table; the columns in `right` are numbers."""
     cells = [[shown(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _draw(columns, cells, right)
+    if sys.stdout.isatty() and _draw(columns, cells, right):
         return
+    widths = _widths(columns, cells)
     for line in (columns, *cells):
-        padded = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, cell, width in zip(columns, line, _widths(columns, cells), strict=True)
-        ]
+        padded = []
+        for column, cell, width in zip(columns, line, widths, strict=True):
+            room = " " * (width - cell_len(cell))
+            padded.append(f"{room}{cell}" if column in right else f"{cell}{room}")
         say(f"{GAP}{GAP.join(padded)}".rstrip())
 
 
-def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> bool:
+    """Draw the table, unless the terminal lacks the room: drawn all the same, it would lose digits and columns."""
     console = Console(highlight=False)
-    strong = "" if console.no_color else "bold"
-    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style=strong)
     # Two short words below each other take less room than beside each other.
     heads = [column.replace(" ", "\n") if column in right else column for column in columns]
-    widths = _widths([max(head.split("\n"), key=len) for head in heads], rows)
-    others = sum(width + len(GAP) for column, width in zip(columns, widths, strict=True) if column != CUT)
-    room = console.width - others
+    widths = _widths([max(head.split("\n"), key=cell_len) for head in heads], rows)
+    if sum(width + len(GAP) for width in widths) > console.width:
+        return False
+    strong = "" if console.no_color else "bold"
+    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style=strong)
     for column, head in zip(columns, heads, strict=True):
-        if column != CUT:
-            number = column in right
-            table.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=number)
-        elif room >= SHORTEST:
-            table.add_column(head, overflow="ellipsis", no_wrap=True, max_width=room)
+        table.add_column(head, justify="right" if column in right else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, row[: len(table.columns)]))
+        table.add_row(*map(Text, row))
     console.print(table)
-    if len(table.columns) < len(columns):
-        say("(a wider terminal shows the sources too, and so does --json)")
+    return True
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(len(line[place]) for line in (columns, *rows)) for place in range(len(columns))]
+    return [max(cell_len(line[place]) for line in (columns, *rows)) for place in range(len(columns))]

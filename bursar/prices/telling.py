@@ -33,10 +33,18 @@ class Wanted:
         """Whether a row about these is meant."""
         return self.provider in (None, provider) and self.model in (None, model)
 
-    def concerns(self, override: Override) -> bool:
-        """Whether an override may be about calls that are meant."""
-        return (self.provider is None or override.provider in (None, self.provider)) and (
-            self.model is None or override.model in (None, self.model)
+    def overrides(self, chosen: Chosen) -> list[Override]:
+        """The overrides of the document that may be about calls that are meant."""
+        return [each for each in chosen.options.overrides if self._concerns(each, chosen)]
+
+    def _concerns(self, override: Override, chosen: Chosen) -> bool:
+        provider, model = override.provider, override.model
+        if override.agent is not None and chosen.document is not None:
+            spec = chosen.document.document.agents.get(override.agent)
+            if spec is not None:
+                provider, model = provider or spec.provider, model or spec.model
+        return (self.provider is None or provider in (None, self.provider)) and (
+            self.model is None or model in (None, self.model)
         )
 
     def rows(self, rows: Sequence[R]) -> list[R]:
@@ -79,7 +87,7 @@ def content_json(chosen: Chosen, wanted: Wanted) -> dict[str, Any]:
         "complexity": {name: decimal_text(value) for name, value in book.complexity.items()},
         "buffer": decimal_text(book.buffer),
         "corrections": [row.to_json() for row in book.corrections if wanted.names(row.provider, row.model)],
-        "overrides": [override_json(each) for each in use.overrides if wanted.concerns(each)],
+        "overrides": [override_json(each) for each in wanted.overrides(chosen)],
     }
 
 

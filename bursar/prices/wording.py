@@ -7,9 +7,23 @@ from decimal import Decimal
 
 from engine.pricing.book_diff import PRICE_WORDS, show_instant, show_number, show_share, show_usd
 from engine.pricing.options import Override
-from engine.pricing.rows import DatedRow, PriceRow
+from engine.pricing.rows import DatedRow, FeatureRow, PriceRow
 
 NOTHING = "-"
+AS_INPUT = "as input"
+
+_UNITS = {
+    "classic_answer": "answer",
+    "generative_answer": "answer",
+    "agent_action": "action",
+    "tenant_graph_grounding": "message",
+    "agent_flow_actions": "action",
+    "ai_tools_basic": "response",
+    "ai_tools_standard": "response",
+    "ai_tools_premium": "response",
+    "content_processing": "page",
+}
+"""What Microsoft counts of each feature."""
 
 
 def override_text(override: Override, at: datetime) -> str:
@@ -40,5 +54,19 @@ def since(row: DatedRow, effective: bool, at: datetime) -> str:
     day = show_instant(row.effective_from)
     if row.effective_from > at:
         # Before its first row a price is the first row's.
-        return f"from {day}, and until then" if effective else f"from {day}"
+        return f"{day} (and before)" if effective else f"from {day}"
     return day if effective else f"{day}, past"
+
+
+def token_price(row: PriceRow, name: str) -> str:
+    """A price per million tokens; cached ones cost what input does unless the row says otherwise."""
+    usd: Decimal | None = getattr(row, name)
+    if usd is None:
+        return NOTHING if row.input_usd_per_million is None else AS_INPUT
+    return show_usd(usd)
+
+
+def units(row: FeatureRow) -> str:
+    """What the credits are for: `per page`, `per 100 actions`."""
+    unit = _UNITS.get(row.feature, "unit")
+    return f"per {unit}" if row.units == 1 else f"per {row.units:,} {unit}s"

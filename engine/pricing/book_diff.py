@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from engine.money import EXACT
-from engine.pricing.book import PriceBook
+from engine.pricing.book import PriceBook, in_effect
 from engine.pricing.rows import (
     PRICE_NAMES,
     Correction,
@@ -40,7 +40,10 @@ PRICE_WORDS = {
 
 _LIKE_INPUT = ("cached_input_usd_per_million", "cache_write_usd_per_million")
 _ABOUT = {"provider", "model", "agent_id", "feature", "plan", "term", "effective_from"}
-_TENTH = Decimal("0.1")
+_MOST_DECIMALS = 20
+"""Of a percentage: a price falls from a million to a millionth of a millionth at most."""
+TOO_FAR = Decimal(10)
+"""A price that rises or falls by more than this factor is probably a typing error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class FieldChange:
     old: Any
     new: Any
     percent: Decimal | None = None
-    """By how much a number rises, to a tenth; `None` where nothing was to compare with."""
+    """By how much a number rises, as `percent` has it; `None` where nothing was to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,38 @@ def held(rows: Iterable[DatedRow], key: tuple[str, str], at: datetime) -> Any:
     return max(found, key=lambda row: row.effective_from, default=None)
 
 
+def net_changes(before: PriceBook, after: PriceBook, at: datetime) -> list[BookChange]:
+    """What differs between two books for a call at an instant, whatever the dates and sources of their rows."""
+    parts: tuple[Part, ...] = ("prices", "credits", "features", "terms")
+    found: list[BookChange] = []
+    for part in parts:
+        was, becomes = in_effect(getattr(before, part), at), in_effect(getattr(after, part), at)
+        for key in sorted(was.keys() | becomes.keys()):
+            old, new = was.get(key), becomes.get(key)
+            changed = _compare(old, new, same_date=False)
+            if changed:
+                kind: Kind = "added" if old is None else "removed" if new is None else "changed"
+                found.append(BookChange(kind, part, key, None, old, new, changed))
+    return [*found, *(change for change in diff_books(before, after) if change.part not in parts)]
+
+
+def far_changes(changes: Iterable[BookChange]) -> Iterator[str]:
+    """Prices that become 0, or more than ten times as much or as little: `openai gpt-4o input $2.50 -> $0.00`."""
+    for change in changes:
+        if change.part not in ("prices", "credits"):
+            continue
+        for each in change.fields:
+            old, new = _paid(change.old, each.name), _paid(change.new, each.name)
+            if isinstance(new, Decimal) and old != new and (not new or _is_far(old, new)):
+                yield f"{change.what} {_field_text(change, each)}"
+
+
+def _is_far(old: Any, new: Decimal) -> bool:
+    if not isinstance(old, Decimal) or not old:
+        return False
+    return new > EXACT.multiply(old, TOO_FAR) or old > EXACT.multiply(new, TOO_FAR)
+
+
 def _dated(part: Part, before: Iterable[DatedRow], after: Iterable[DatedRow]) -> Iterator[BookChange]:
     was = {(row.key, row.effective_from): row for row in before}
     becomes = {(row.key, row.effective_from): row for row in after}
@@ -187,18 +222,22 @@ def _value(row: Row | None, name: str) -> Any:
     return None if row is None else getattr(row, name)
 
 
-def _paid(row: Row | None, name: str) -> Any:
+def _paid(row: Row | Decimal | None, name: str) -> Any:
     """What a value comes to: cached tokens without a price of their own cost what input does."""
-    value = _value(row, name)
+    value = getattr(row, name, None)
     return row.input_usd_per_million if value is None and name in _LIKE_INPUT and isinstance(row, PriceRow) else value
 
 
 def percent(old: Any, new: Any) -> Decimal | None:
-    """By how many percent a number rises, to a tenth; `None` from 0, or when one of them is no number."""
+    """By how many percent a number rises, to a tenth; `None` from 0, or when one of them is no number.
+
+    More digits where a tenth would say -100, which is for what becomes 0.
+    """
     if not isinstance(old, Decimal) or not isinstance(new, Decimal) or not old:
         return None
     exact = EXACT.divide(EXACT.multiply(EXACT.subtract(new, old), Decimal(100)), old)
-    return EXACT.quantize(exact, _TENTH)
+    rounded = (EXACT.quantize(exact, Decimal(1).scaleb(-places)) for places in range(1, _MOST_DECIMALS + 1))
+    return next(each for each in rounded if each != -100 or not new)
 
 
 def _plain(value: Any) -> Any:
@@ -222,11 +261,14 @@ def _said(change: BookChange) -> Iterator[str]:
         return
     names = {each.name for each in change.fields}
     for each in change.fields:
-        if each.name == "credits_per_call" and "per_call_usd" in names:
-            # Dollars per call took the place of credits per call, or the other way round: said once.
-            continue
-        values = f"{_shown(change.old, each.name)} -> {_shown(change.new, each.name)}{_by(each.percent)}"
-        yield f"{_word(each.name)} {values}".strip()
+        # Dollars per call took the place of credits per call, or the other way round: said once.
+        if each.name != "credits_per_call" or "per_call_usd" not in names:
+            yield _field_text(change, each)
+
+
+def _field_text(change: BookChange, each: FieldChange) -> str:
+    values = f"{_shown(change.old, each.name)} -> {_shown(change.new, each.name)}{_by(each.percent)}"
+    return f"{_word(each.name)} {values}".strip()
 
 
 def describe(row: Row) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -21,7 +22,10 @@ LONGEST_SOURCE = 256
 PLANS = ("pay_as_you_go", "pack", "prepaid")
 """How Copilot Credits are bought."""
 
+ONE_LINE = "must be one line of UTF-8 text without control characters"
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Row:
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or not self.source.strip() or len(self.source) > LONGEST_SOURCE:
             raise InvalidValue("source", f"must say where the price comes from, in at most {LONGEST_SOURCE} characters")
+        if not is_one_line(self.source):
+            raise InvalidValue("source", ONE_LINE)
 
     def to_json(self) -> dict[str, Any]:
         """The row as JSON has it: decimals as texts, no empty fields."""
@@ -212,6 +218,12 @@ class Correction(Row):
         return self.provider, self.model, self.complexity, self.agent_id
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a text can be kept and shown anywhere."""
+    # Control characters, halves of characters (from a terminal that does not speak UTF-8), line separators.
+    return all(unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") for character in text)
+
+
 def check_price(value: Decimal | None, field: str) -> None:
     """Raise `InvalidValue` naming `field` unless it is left out or a `Decimal` from 0 to 1e6, to 12 decimals."""
     if value is None:
@@ -225,13 +237,15 @@ def check_price(value: Decimal | None, field: str) -> None:
 
 
 def to_decimal(value: Any, field: str) -> Decimal:
-    """A number as it was written. Raises `InvalidValue` naming `field`."""
+    """A number as it was written, in plain digits or with an exponent. Raises `InvalidValue` naming `field`."""
+    text = str(value).strip()
     try:
-        if isinstance(value, bool):
-            raise InvalidValue(field, f"must be a number, got {value}")
-        return Decimal(str(value).strip())
-    except (InvalidOperation, ValueError):
-        raise InvalidValue(field, f"must be a number, got {str(value)[:60]!r}") from None
+        # Decimal itself takes underscores and the digits of every script.
+        if not isinstance(value, bool) and _NUMBER.fullmatch(text):
+            return Decimal(text)
+    except InvalidOperation:
+        pass  # an exponent beyond all bounds
+    raise InvalidValue(field, f"must be a number such as 0.25, got {text[:60]!r}")
 
 
 def _decimals(value: Decimal) -> int:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +19,7 @@ from engine.document.store import live_document
 from engine.errors import InvalidValue
 from engine.ledger.audit import audit_entries
 from engine.ledger.database import Database
-from engine.ledger.price_books import live_book
+from engine.ledger.price_books import live_book, publish_book
 from tests.integration.bursar.test_governing import Office, Terminal, refused
 
 DOCUMENT = """\
@@ -59,7 +64,7 @@ def audited(office: Office) -> list[Any]:
         return audit_entries(connection, "acme")
 
 
-@pytest.mark.parametrize("command", ["show", "diff", "set", "import", "history"])
+@pytest.mark.parametrize("command", ["show", "diff", "set", "import", "history", "rollback"])
 def test_every_command_has_help_with_an_example(empty: Office, command: str) -> None:
     done = empty.run("prices", command, "--help")
     assert done.returncode == 0
@@ -142,7 +147,7 @@ def test_buffer_plans_and_kinds_of_price_can_be_set(office: Office) -> None:
     done = office.run("prices", "set", "copilot_studio", "--per-call", "0.05", *HOW)
     assert "per call 5 credits -> $0.05" in done.stdout
     assert "! copilot_studio is not priced by Copilot Credits any more" in done.stdout
-    done = office.run("prices", "set", "our_own", "big/model:1", "--input", "0", "--output", "0", *HOW)
+    done = office.run("prices", "set", "our_own", "big/model:1", "--input", "0", "--output", "0", "--yes", *HOW)
     assert "+ our_own big/model:1 from " in done.stdout
     assert "! calls of our_own big/model:1 will be free" in done.stdout
     done = office.run("prices", "set", "our_own", "big/model:1", "--cached-input", "0.5", *HOW)
@@ -154,10 +159,13 @@ BAD_SETS = {
     "--effective-from: must be a date such as 2026-12-01": ["openai", "--per-call", "1", "--effective-from", "soon"],
     "--effective-from: needs an offset from UTC": ["openai", "--per-call", "1", "--effective-from", "2026-12-01T09:00"],
     "--per-call: must be between 0 and 1,000,000, got -1": ["openai", "--per-call=-1"],
-    "--input: must be a finite decimal number, got NaN": ["openai", "--input", "NaN", "--output", "1"],
-    "--output: must be a finite decimal number, got Infinity": ["openai", "--input", "1", "--output", "inf"],
+    "--input: must be a number such as 0.25, got 'NaN'": ["openai", "--input", "NaN", "--output", "1"],
+    "--output: must be a number such as 0.25, got 'inf'": ["openai", "--input", "1", "--output", "inf"],
+    "--input: must be a number such as 0.25, got '2_0'": ["openai", "--input", "2_0", "--output", "1"],
+    "--credit: must be a number such as 0.25, got '1_0'": ["--credit", "pack=1_0"],
+    "--buffer: must be a number such as 0.25, got '\u0663'": ["--buffer", "\u0663"],
     "--per-call: must be between 0 and 1,000,000, got 1000001": ["openai", "--per-call", "1000001"],
-    "--per-call: must be a number, got 'five'": ["openai", "--per-call", "five"],
+    "--per-call: must be a number such as 0.25, got 'five'": ["openai", "--per-call", "five"],
     "--per-call: must have at most 12 decimals": ["openai", "--per-call", "1e-13"],
     "PROVIDER: must be 1 to 128 letters": ["open ai", "--per-call", "1"],
     "PROVIDER: is missing: whose price is it?": ["--per-call", "1"],
@@ -165,8 +173,11 @@ BAD_SETS = {
     "MODEL: must be 1 to 128 letters": ["openai", "gpt 4", "--per-call", "1"],
     "MODEL: must not be empty": ["openai", "", "--per-call", "1"],
     "--credits-per-call: contradicts --per-call": ["openai", "--per-call", "1", "--credits-per-call", "5"],
-    "--per-call: is missing, and so is every other price of openai": ["openai", "--buffer", "0.3"],
-    "--buffer: is a share, as in 0.25 for 25 %": ["--buffer", "25"],
+    "--per-call: is missing, and so is every other price of openai": ["openai"],
+    "--buffer: is for the whole book, not for openai gpt-4o alone: ": ["openai", "gpt-4o", "--buffer", "0.3"],
+    "--buffer: is a share, as in 0.25 for 25 %, from 0 to 10; got 25": ["--buffer", "25"],
+    "--buffer: is a share, as in 0.25 for 25 %, from 0 to 10; got -1": ["--buffer=-1"],
+    "--buffer: must have at most 12 decimals": ["--buffer", "1e-13"],
     "--credit: must be PLAN=USD": ["--credit", "0.01"],
 }
 
@@ -180,12 +191,170 @@ def test_a_price_that_cannot_be_is_refused_naming_the_option(problem: str) -> No
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("source", ["one\ntwo", "a\x1b[2Jb", "a\udcff", "a\u2028b", "tab\tbed"])
+def test_a_source_is_one_line_of_text(source: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        prices_app(["set", "openai", "--per-call", "1", "--reason", "r", "--source", source], standalone_mode=False)
+    assert str(refusal.value) == "--source: must be one line of UTF-8 text without control characters"
+
+
+BAD_REMOVALS = {
+    "PROVIDER: is missing": ["--effective-from", "2026-11-20"],
+    "--effective-from: is missing": ["openai"],
+    "--remove: takes a row back and goes without --input": ["openai", "--input", "1"],
+    "--remove: takes a row back and goes without --credit": ["openai", "--credit", "pack=1"],
+    "--remove: takes a row back and goes without --source": ["openai", "--source", "s"],
+}
+
+
+@pytest.mark.parametrize("problem", BAD_REMOVALS)
+def test_a_removal_takes_a_provider_and_a_date_only(problem: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        prices_app(["set", "--remove", "--reason", "r", *BAD_REMOVALS[problem]], standalone_mode=False)
+    assert str(refusal.value).startswith(problem)
+
+
+BAD_LOOKS = {
+    "--provider: must be 1 to 128 letters": ["show", "--provider", ""],
+    "--model: must be 1 to 128 letters": ["show", "--model", ""],
+    "--at: must be a date such as 2026-12-01": ["show", "--at", ""],
+    "--version: must be the number of a version, as in `bursar prices history`, got 'x'": ["show", "--version", "x"],
+    "--version: must be the number of a version, as in `bursar prices history`, got '-1'": ["show", "--version=-1"],
+    "A: must be the number of a version": ["diff", "99999999999"],
+    "B: must be the number of a version": ["diff", "0", "\u0663"],
+}
+
+
+@pytest.mark.parametrize("problem", BAD_LOOKS)
+def test_what_cannot_be_looked_up_is_refused_in_one_sentence(problem: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        prices_app(BAD_LOOKS[problem], standalone_mode=False)
+    assert str(refusal.value).startswith(problem)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_price_that_is_hard_to_believe_needs_a_yes_or_a_person(office: Office) -> None:
+    price = ("prices", "set", "openai", "gpt-4o", *HOW)
+    sentence = "--yes: is needed where nobody can be asked, for a price becomes 0 or changes more than tenfold: "
+    refused(office.run(*price, "--input", "0"), 2, f"{sentence}openai gpt-4o input $2.50 -> $0.00 (-100 %)")
+    refused(office.run(*price, "--output", "100.01"), 2, sentence, "output $10.00 -> $100.01")
+    refused(office.run("prices", "set", "--credit", "pack=0.0001", *HOW), 2, sentence, "by plan pack $0.008 -> ")
+    assert audited(office) == []
+    tried = office.run(*price, "--input", "0", "--dry-run")
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert "version 1 of the price book would be made" in tried.stdout
+    assert audited(office) == []
+    person = Terminal(office, *price, "--input", "0", NO_COLOR="1")
+    person.until("Here a price becomes 0 or changes more than tenfold. Make version 1 of the price book live? [y/N]")
+    person.type("n\n")
+    assert person.end() == 1
+    # Ten times as much is not more than that.
+    assert office.run(*price, "--input", "25").returncode == 0
+    assert office.run(*price, "--input", "0", "--yes").returncode == 0
+
+
+def test_a_provider_that_no_agent_has_is_remarked(office: Office) -> None:
+    price = ("prices", "set", "--input", "1", "--output", "2", "--dry-run", *HOW)
+    assert "  ! no agent of acme has the provider openia; similar: openai\n" in office.run(*price, "openia").stdout
+    assert "  ! no agent of acme has the provider anthropic\n" in office.run(*price, "anthropic").stdout
+    assert "no agent" not in office.run(*price, "azure_openai", "gpt-4o").stdout
+
+
+def test_a_wrong_source_and_a_cached_price_are_corrected(office: Office) -> None:
+    price = ("prices", "set", "openai", "gpt-4o", "--reason", "r", "--source")
+    assert office.run(*price, "s1", "--input", "2", "--cached-input", "0.4").returncode == 0
+    assert 'source "s1" -> "s2"' in office.run(*price, "s2", "--input", "2").stdout
+    back = office.run(*price, "s2", "--cached-input", "none")
+    assert "cached input $0.40 -> $2.00 (as input)" in back.stdout
+    assert "no change" in office.run(*price, "s2", "--input", "2").stdout
+    plan = ("prices", "set", "--credit", "pack=0.008", "--reason", "r", "--source", "an order")
+    assert '-> "an order"' in office.run(*plan).stdout
+
+
+def test_a_row_of_ones_own_can_be_removed(office: Office) -> None:
+    row = ("prices", "set", "openai", "gpt-4o", "--reason", "r", "--effective-from")
+    refused(office.run(*row, "2127-01-01", "--remove"), 2, "no row of its own from 2127-01-01; there is none of openai")
+    for day, usd in (("2127-01-01", "3"), ("2026-11-01", "4")):
+        assert office.run(*row, day, "--input", usd, "--source", "s").returncode == 0
+    refused(office.run(*row, "2128-01-01", "--remove"), 2, "those of openai gpt-4o are from 2026-11-01, 2127-01-01")
+    assert "openai gpt-4o from 2127-01-01 removed" in office.run(*row, "2127-01-01", "--remove").stdout
+    # Where it took the place of a row that Bursar ships, that one is back.
+    assert "input $4.00 -> $2.50" in office.run(*row, "2026-11-01", "--remove").stdout
+    refused(office.run(*row, "2026-11-01", "--remove"), 2, "there is none of openai gpt-4o")
+    assert "say the same" in office.run("prices", "diff", "0", "4").stdout
+
+
+def test_a_rollback_says_what_changes_now_and_the_history_to_what(office: Office) -> None:
+    for day, usd in (("2026-11-05", "3"), ("2026-11-20", "4"), ("2127-01-01", "5")):
+        price = ("prices", "set", "openai", "gpt-4o", "--input", usd, "--effective-from", day)
+        assert office.run(*price, *HOW).returncode == 0
+    done = office.run("prices", "rollback", "0", "--reason", "wrong letter", "--author", "eve")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:5] == [
+        "acme: version 4 of the price book will be made from version 3 of the price book:",
+        "  In effect now:",
+        "  ~ openai gpt-4o: input $4.00 -> $2.50 (-37.5 %)",
+        "  3 rows change, of which 1 from a later date on",
+        "  `bursar prices diff 3 0` shows every row",
+    ]
+    assert "eve  rollback to version 0  wrong letter  (live)" in office.run("prices", "history", "--limit", "1").stdout
+    told = json.loads(office.run("prices", "history", "--json").stdout)
+    assert [(each["action"], each["content_of"], each["calibration"]) for each in told[:2]] == [
+        ("rollback", 0, None),
+        ("set", None, None),
+    ]
+
+
+def test_the_history_names_the_calibration_of_a_promotion(office: Office) -> None:
+    with closing(ledger(office)) as database, database.write() as connection:
+        book = replace(live_book(connection, "acme").book, buffer=Decimal("0.3"))
+        details = {"calibration": 7}
+        publish_book(connection, "acme", book, base=0, action="promote", author="a", reason="r", details=details)
+    assert "a  promote of calibration 7  r" in office.run("prices", "history").stdout
+
+
+def test_what_is_shown_reads_well(office: Office) -> None:
+    unknown = office.run("prices", "show", "--provider", "openia")
+    assert unknown.returncode == 0
+    assert "no row is about the provider openia: its calls have no price; similar: openai\n" in unknown.stdout
+    unknown = office.run("prices", "show", "--provider", "openai", "--model", "gpt-4oo")
+    assert "no row is about openai gpt-4oo: its calls have no price; similar: gpt-4o, " in unknown.stdout
+    copilot = office.run("prices", "show", "--provider", "copilot_studio", "--at", "2020-01-01").stdout
+    assert " 2026-11-01 (and before)  Microsoft" in copilot
+    assert "agent copilot: buffer 50 %" in copilot
+    assert "data_zone" not in copilot
+    openai = office.run("prices", "show", "--provider", "openai").stdout
+    assert "$2.50  $10.00      as input     as input" in openai
+    assert "agent copilot" not in openai
+    agent = office.run("prices", "show", "--agent", "copilot").stdout
+    assert "  Copilot Credits: plan prepaid, $0.0088 per credit, 12 % off pay_as_you_go\n" in agent
+    features = office.run("prices", "show").stdout
+    for words in (" 8  per page ", " 13  per 100 actions ", " 10  per message ", " 0.1  per response "):
+        assert words in features
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--help",)])
+def test_output_that_cannot_be_written_is_one_sentence(empty: Office, options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "bursar", "prices", "show", *options]
+    how: Any = {**empty.bursar._how({}), "stderr": subprocess.PIPE, "timeout": 60}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with Path("/dev/full").open("wb") as full:
+        for stdout, why in ((full, "No space left on device"), (writer, "Broken pipe")):
+            done = subprocess.run(command, stdout=stdout, check=False, **how)
+            assert (done.returncode, done.stderr) == (1, f"bursar: the output cannot be written: {why}\n")
+    os.close(writer)
+    without = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(without, check=False, **how)
+    assert (done.returncode, done.stderr) == (1, "bursar: the output cannot be written: standard output is closed\n")
+
+
 def test_who_why_and_whence_are_needed(office: Office) -> None:
     price = ("prices", "set", "openai", "--per-call", "1")
     refused(office.run(*price[:-2], "--input", "1", *HOW), 2, "--output: is missing; tokens are priced both ways")
     refused(office.run(*price[:-2], "--cached-input", "1", *HOW), 2, "--cached-input: needs --input and --output")
     refused(office.run(*price, "--reason", "r"), 2, "--source: must say where the price comes from")
-    refused(office.run(*price, "--reason", "r", "--source", "x" * 257), 2, "--source: must say")
+    refused(office.run(*price, "--reason", "r", "--source", "x" * 257), 2, "--source: must be at most 256 characters")
     refused(office.run(*price, "--reason", " ", "--source", "s"), 2, "--reason: must not be empty")
     refused(office.run(*price, "--reason", "r", "--source", "s", "--author", ""), 2, "--author: must not be empty")
     refused(office.run(*price, "--reason", "r", "--source", "s", "--org", "beta"), 2, "--org: 'beta' is not in")
@@ -333,4 +502,6 @@ def test_a_no_and_ctrl_c_change_nothing(office: Office) -> None:
     assert "list price of the vendor, November 2026" in person.seen
     person = Terminal(office, "prices", "show", "--provider", "openai", COLUMNS="80")
     assert person.end() == 0
-    assert "(a wider terminal shows the sources too, and so does --json)" in person.seen
+    # Without the room for it nothing is cut: lines run on.
+    (line,) = (line for line in person.seen.splitlines() if "gpt-5.6-luna" in line)
+    assert "  $0.20   $1.20      as input     as input  2026-11-01  list price of the vendor, November 2026" in line

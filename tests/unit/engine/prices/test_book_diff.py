@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.pricing.book import PriceBook
-from engine.pricing.book_diff import BookChange, diff_books
+from engine.pricing.book_diff import BookChange, diff_books, far_changes, net_changes, percent
 from engine.pricing.rows import COMPLEXITIES, PLANS, Correction, CreditRow, FeatureRow, PriceRow, TermRow
 from engine.pricing.shipped import SHIPPED_BOOK
 
@@ -173,3 +173,39 @@ def test_a_caller_with_a_coarse_decimal_context_gets_exact_words() -> None:
         context.traps[Inexact] = True
         found = diff_books(BARE.with_prices([gpt(0)]), BARE.with_prices([gpt(0, input_usd_per_million="123456.789")]))
         assert found[0].text.endswith("input $2.50 -> $123,456.789 (+4,938,171.6 %)")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [("1000000", "2", "-99.9998"), ("1000000", "0.000000000001", "-99.9999999999999999"), ("2", "0", "-100.0"),
+     ("3", "1", "-66.7"), ("1000", "1", "-99.9"), ("0", "1", "None")],
+)  # fmt: skip
+def test_only_what_becomes_free_falls_by_all_of_it(old: str, new: str, text: str) -> None:
+    assert str(percent(Decimal(old), Decimal(new))) == text
+
+
+def test_what_counts_now_is_told_once_for_each_model() -> None:
+    before = BARE.with_prices([gpt(0), gpt(5, input_usd_per_million="3"), gpt(60, input_usd_per_million="9")])
+    after = replace(BARE.with_prices([gpt(1, source="contract")]), buffer=Decimal("0.3"))
+    found = net_changes(before, after, START + timedelta(days=10))
+    assert [each.text for each in found] == ["openai gpt-4o: input $3.00 -> $2.50 (-16.7 %)", "buffer: 20 % -> 30 %"]
+    assert [each.text for each in net_changes(before, BARE, START)] == ["openai gpt-4o removed"]
+    assert net_changes(before, BARE.with_prices([gpt(2)]), START) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "far"),
+    [
+        ([gpt(0)], [gpt(0, input_usd_per_million="0")], ["openai gpt-4o input $2.50 -> $0.00 (-100 %)"]),
+        ([gpt(0)], [gpt(0, input_usd_per_million="25")], []),
+        ([gpt(0)], [gpt(0, input_usd_per_million="25.01")], ["openai gpt-4o input $2.50 -> $25.01 (+900.4 %)"]),
+        ([gpt(0)], [gpt(0, input_usd_per_million="0.25", output_usd_per_million="0.99")],
+         ["openai gpt-4o output $10.00 -> $0.99 (-90.1 %)"]),
+        ([gpt(0)], [gpt(0, cached_input_usd_per_million="0.1")],
+         ["openai gpt-4o cached input $2.50 (as input) -> $0.10 (-96 %)"]),
+        ([], [gpt(0, output_usd_per_million="0")], ["openai gpt-4o output none -> $0.00"]),
+        ([gpt(0)], [], []),
+    ],
+)  # fmt: skip
+def test_far_changes_are_found(before: list[PriceRow], after: list[PriceRow], far: list[str]) -> None:
+    assert list(far_changes(diff_books(BARE.with_prices(before), BARE.with_prices(after)))) == far

@@ -39,6 +39,8 @@ CALL: dict[str, Any] = {"provider": "webhook", "per_call_usd": Decimal(1), "effe
         ({"model": "two words"}, "model"),
         ({"source": " "}, "source"),
         ({"source": "x" * 257}, "source"),
+        ({"source": "two\nlines"}, "source"),
+        ({"source": "half a letter \udcff"}, "source"),
         ({"effective_from": datetime(2026, 11, 1)}, "effective_from"),  # noqa: DTZ001
     ],
 )
@@ -92,6 +94,7 @@ def test_the_same_content_has_the_same_hash_whatever_the_order_and_digits() -> N
         ({"provider": "p", "per_call_usd": "1", "effective_from": "2026-11-01"}, "source"),
         ({"provider": "p", "per_call_usd": "1", "effective_from": "soon", "source": "t"}, "effective_from"),
         ({"provider": "p", "per_call_usd": "one", "effective_from": "2026-11-01", "source": "t"}, "per_call_usd"),
+        ({"provider": "p", "per_call_usd": "1_0", "effective_from": "2026-11-01", "source": "t"}, "per_call_usd"),
         ({"provider": "p", "prize": "1", "effective_from": "2026-11-01", "source": "t"}, "prize"),
     ],
 )
