@@ -31,13 +31,13 @@ def to_micros(amount: Decimal | int | str | float, field: str = "amount") -> Mic
     try:
         usd = Decimal(str(amount))
     except (InvalidOperation, ValueError):
-        raise InvalidValue(field, f"must be an amount in US dollars such as 0.05, not {_shown(amount)}") from None
+        raise InvalidValue(field, f"must be an amount in US dollars such as 0.05, not {shown_value(amount)}") from None
     if not usd.is_finite():
         raise InvalidValue(field, f"must be a finite amount in US dollars, not {amount}")
     if usd < 0:
-        raise InvalidValue(field, f"must not be negative, got {_shown(amount)}")
+        raise InvalidValue(field, f"must not be negative, got {shown_value(amount)}")
     if usd > LARGEST_AMOUNT_USD:
-        raise InvalidValue(field, f"must be at most $1,000,000,000, got {_shown(amount)}")
+        raise InvalidValue(field, f"must be at most $1,000,000,000, got {shown_value(amount)}")
     return round_to_micros(usd)
 
 
@@ -73,7 +73,8 @@ def format_usd(micros: int, *, exact: bool = False) -> str:
     return f"{sign}${digits}"
 
 
-def _shown(amount: object) -> str:
+def shown_value(amount: object) -> str:
+    """A value that was refused, for the sentence that says so; cut when long."""
     try:
         text = repr(amount) if isinstance(amount, str) else str(amount)
     except ValueError:

@@ -15,7 +15,7 @@ from engine.errors import InvalidValue
 from engine.ids import check_id, check_model
 from engine.money import Micros, to_micros
 from engine.policy.context import PolicyContext
-from engine.pricing.rows import COMPLEXITIES
+from engine.pricing.rows import check_complexity
 from engine.pricing.usage import USAGE_NAMES, Usage, read_usage
 
 MOST_TAGS = 100
@@ -145,8 +145,7 @@ def gather_facts(
     agent = document.agents.get(check_id(agent_id, "agent_id"))
     if agent is None:
         raise InvalidValue("agent_id", f"{agent_id!r} is not registered; {_registered(document)}")
-    if not isinstance(complexity, str) or complexity not in COMPLEXITIES:
-        raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITIES)}, got {complexity!r}")
+    check_complexity(complexity)
     return CallFacts(
         org_id=document.organization,
         agent_id=agent_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,11 +10,9 @@ from engine.document.store import live_version
 from engine.errors import BursarError
 from engine.ledger.calibrating import calibrate
 from engine.ledger.database import Database
-from engine.ledger.organizations import organization_ids
 from engine.ledger.queries.health import last_successes
 from engine.ledger.variance import VARIANCE_JOB, refresh_variance
-
-logger = logging.getLogger(__name__)
+from jobs.organizations import for_each_organization
 
 AUTHOR = "bursar"
 
@@ -32,7 +29,7 @@ def count_variance(database: Database, now: datetime) -> None:
     def count(org_id: str) -> None:
         deque(refresh_variance(database, org_id, now, last), maxlen=0)
 
-    _for_each(database, "count estimates against costs", count)
+    _for_each(database, "count estimates against costs of", count)
 
 
 def calibrate_all(database: Database, now: datetime) -> None:
@@ -49,15 +46,6 @@ def calibrate_all(database: Database, now: datetime) -> None:
 
 
 def _for_each(database: Database, what: str, do: Callable[[str], None]) -> None:
-    """Do it for every organization; one that fails keeps no other back and still shows."""
-    with database.read() as connection:
-        names = organization_ids(connection)
-    failures = []
-    for org_id in names:
-        try:
-            do(org_id)
-        except Exception as error:
-            logger.exception("cannot %s for %s", what, org_id)
-            failures.append(f"{org_id}: {type(error).__name__}: {error}")
-    if failures:
-        raise JobFailed(f"{len(failures)} of {len(names)} organizations failed; {failures[0]}")
+    failures = for_each_organization(database, what, do)
+    if failures.sentences:
+        raise JobFailed(f"{failures.share} failed; {failures.sentences[0]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 from engine.alerting.announce import announce
@@ -11,9 +10,7 @@ from engine.alerting.store import read_counter_uses, read_known_alerts, record_f
 from engine.document.store import live_document, live_version
 from engine.errors import BursarError
 from engine.ledger.database import Database
-from engine.ledger.organizations import organization_ids
-
-logger = logging.getLogger(__name__)
+from jobs.organizations import for_each_organization
 
 
 class EvaluationFailed(BursarError):
@@ -26,17 +23,15 @@ def evaluate_all(database: Database, *, dashboard_url: str, now: datetime) -> in
     Raises `EvaluationFailed` at the end when some could not be evaluated, so that one broken document keeps no other
     organization's alerts back and still shows.
     """
-    with database.read() as connection:
-        names = organization_ids(connection)
-    fired, failures = 0, []
-    for org_id in names:
-        try:
-            fired += evaluate_organization(database, org_id, dashboard_url=dashboard_url, now=now)
-        except Exception as error:
-            logger.exception("cannot evaluate the alert rules of %s", org_id)
-            failures.append(f"{org_id}: {type(error).__name__}: {error}")
-    if failures:
-        raise EvaluationFailed(f"{len(failures)} of {len(names)} organizations not evaluated; {failures[0]}")
+    fired = 0
+
+    def evaluate(org_id: str) -> None:
+        nonlocal fired
+        fired += evaluate_organization(database, org_id, dashboard_url=dashboard_url, now=now)
+
+    failures = for_each_organization(database, "evaluate the alert rules of", evaluate)
+    if failures.sentences:
+        raise EvaluationFailed(f"{failures.share} not evaluated; {failures.sentences[0]}")
     return fired
 
 

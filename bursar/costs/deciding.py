@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bursar.costs.calibrating import say_challenger
-from bursar.governing.applying import DECLINED, DONE, INTERRUPTED
+from bursar.governing.applying import DONE, not_agreed
 from bursar.governing.authorship import author_or_user, checked_reason
 from bursar.governing.ledger import chosen_organization, needed_ledger
-from bursar.governing.screen import confirmed, is_interactive, say
+from bursar.governing.screen import is_interactive, say
 from bursar.prices.publishing import Proposal, make_live
 from engine.errors import BursarError
 from engine.ledger.calibrations import promote, reject, stored_calibration
@@ -24,14 +24,9 @@ def run_promote(number: int | None, *, reason: str, author: str | None, org: str
             chosen = stored_calibration(connection, org_id, number)
         if not yes and is_interactive() and chosen.challenger.verdict.passed and chosen.state == "proposed":
             say_challenger(org_id, chosen.challenger, chosen.window, chosen.champion)
-            try:
-                agreed = confirmed(f"Promote calibration {chosen.number}?")
-            except KeyboardInterrupt:
-                say("Nothing was changed.")
-                return INTERRUPTED
-            if not agreed:
-                say("Nothing was changed.")
-                return DECLINED
+            declined = not_agreed(f"Promote calibration {chosen.number}?")
+            if declined is not None:
+                return declined
         with database.write() as connection:
             made = promote(connection, org_id, chosen.number, author=author, reason=reason)
     say(f"Calibration {chosen.number} is promoted: version {made.version} of the price book of {org_id}.", "green")

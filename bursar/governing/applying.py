@@ -78,6 +78,18 @@ def run_rollback(version: int, *, reason: str, author: str | None, org: str | No
     return _make_live(settings, new, None, missing, yes=yes, planned_is_base=yes)
 
 
+def not_agreed(question: str) -> int | None:
+    """Ask before a change; `None` when the person agrees, else the exit code, having said that nothing was changed."""
+    try:
+        if confirmed(question):
+            return None
+        code = DECLINED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    say("Nothing was changed.")
+    return code
+
+
 def _make_live(
     settings: Settings,
     new: NewVersion,
@@ -120,14 +132,9 @@ def _make_live(
     say_findings(findings_of(new.document, now, live))
     if not yes and is_interactive():
         beside = f" of another organization, {org_id!r} beside {named(others)}" if others else ""
-        try:
-            agreed = confirmed(f"Make version {plan.version}{beside} live?")
-        except KeyboardInterrupt:
-            say("Nothing was changed.")
-            return INTERRUPTED
-        if not agreed:
-            say("Nothing was changed.")
-            return DECLINED
+        declined = not_agreed(f"Make version {plan.version}{beside} live?")
+        if declined is not None:
+            return declined
     with running_gate(settings) as gate, made_ledger(settings) as ledger:
         try:
             made = publish(ledger, new.document, base=base, author=new.author, reason=new.reason, source_text=new.text)

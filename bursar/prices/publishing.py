@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bursar.governing.applying import DECLINED, DONE, INTERRUPTED
+from bursar.governing.applying import DONE, not_agreed
 from bursar.governing.drift import MOVED
-from bursar.governing.screen import confirmed, is_interactive, say, when
+from bursar.governing.screen import is_interactive, say, when
 from bursar.prices.changes import say_book_changes, say_net_changes
 from engine.errors import InvalidValue
 from engine.ledger.database import Database
@@ -75,14 +75,9 @@ def make_live(
         return DONE
     if not yes and is_interactive():
         warning = f"Here {FAR}. " if far else ""
-        try:
-            agreed = confirmed(f"{warning}Make version {base + 1} of the price book live?")
-        except KeyboardInterrupt:
-            say("Nothing was changed.")
-            return INTERRUPTED
-        if not agreed:
-            say("Nothing was changed.")
-            return DECLINED
+        declined = not_agreed(f"{warning}Make version {base + 1} of the price book live?")
+        if declined is not None:
+            return declined
     texts = [change.text for change in changes]
     details = {**proposal.details, "changed": len(texts), "changes": texts[:MOST_RECORDED]}
     try:

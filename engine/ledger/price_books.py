@@ -82,12 +82,13 @@ def live_book(connection: Connection, org_id: str) -> StoredBook:
     ).one_or_none()
     if newest is None:
         return StoredBook(SHIPPED, SHIPPED_BOOK)
-    known = _read_lately.get(newest.content_hash)
     # Documents are read far more often than prices change, and each comes with its price book.
-    book = stored_book(connection, org_id, newest.version).book if known is None else known
-    if len(_read_lately) >= MOST_REMEMBERED:
-        _read_lately.clear()
-    _read_lately[newest.content_hash] = book
+    book = _read_lately.get(newest.content_hash)
+    if book is None:
+        book = stored_book(connection, org_id, newest.version).book
+        if len(_read_lately) >= MOST_REMEMBERED:
+            _read_lately.clear()
+        _read_lately[newest.content_hash] = book
     return StoredBook(newest.version, replace(book, label=label_of(newest.version)))
 
 

@@ -80,16 +80,11 @@ class Priced(NamedTuple):
     prices: tuple[CompiledPrice, ...]
     basis: EstimateBasis
 
-    def actual(self, usage: Usage) -> Micros | None:
-        """What the usage costs, rounded half-even once; `None` when it tells nothing that is priced."""
-        if self.basis is EstimateBasis.ASSUMED:
-            return self._dearest(usage, 1, 1)
-        price = self.prices[0]
-        amount = price.amount(usage)
-        return None if amount is None else divide_half_even(amount, price.denominator)
+    def cost(self, usage: Usage, factor: tuple[int, int]) -> Micros | None:
+        """What the usage costs times a factor (numerator, denominator), rounded half-even once.
 
-    def estimate(self, usage: Usage, factor: tuple[int, int]) -> Micros | None:
-        """The same times a calibrated factor (numerator, denominator), rounded half-even once."""
+        `None` when it tells nothing that is priced.
+        """
         if self.basis is EstimateBasis.ASSUMED:
             return self._dearest(usage, *factor)
         price = self.prices[0]

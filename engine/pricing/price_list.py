@@ -15,7 +15,7 @@ from engine.pricing.basis import Estimate, EstimateBasis
 from engine.pricing.book import PriceBook, in_effect
 from engine.pricing.compiled import CompiledPrice, Priced, as_pair, undominated
 from engine.pricing.options import DEFAULT_OPTIONS, Override, PriceOptions
-from engine.pricing.rows import PRICE_NAMES, PriceRow, TermRow
+from engine.pricing.rows import PRICE_NAMES, PriceRow, TermRow, check_complexity
 from engine.pricing.usage import Usage
 
 MOST_REMEMBERED = 4096
@@ -42,13 +42,10 @@ class CallPrices:
 
         Raises `UnknownPrice` when there is no price for it, `InvalidValue` when it is above a billion dollars.
         """
-        priced = self._at(at_ms)
         # Credits that are told are what the call takes; there is nothing to correct.
         factor, pair = (self.factor, self.factor_pair) if usage.microcredits is None else (_ONE, (1, 1))
-        estimate = priced.estimate(usage, pair)
-        if estimate is None:
-            raise UnknownPrice(self._what_is_missing(priced, usage))
-        _check_bound(estimate, usage)
+        priced = self._at(at_ms)
+        estimate = self._cost(priced, usage, pair)
         buffer, (over, under) = next((share, pair) for since, share, pair in self.buffers if at_ms >= since)
         reserve = divide_half_even(estimate * (over + under), under)
         _check_bound(reserve, usage)
@@ -65,12 +62,14 @@ class CallPrices:
 
     def actual(self, usage: Usage, at_ms: int) -> Micros:
         """What a call at an instant cost, by what it used; no correction, no buffer. Errors as in `estimate`."""
-        priced = self._at(at_ms)
-        actual = priced.actual(usage)
-        if actual is None:
+        return self._cost(self._at(at_ms), usage, (1, 1))
+
+    def _cost(self, priced: Priced, usage: Usage, factor: tuple[int, int]) -> Micros:
+        cost = priced.cost(usage, factor)
+        if cost is None:
             raise UnknownPrice(self._what_is_missing(priced, usage))
-        _check_bound(actual, usage)
-        return actual
+        _check_bound(cost, usage)
+        return cost
 
     def _at(self, at_ms: int) -> Priced:
         for priced in self.timeline:
@@ -138,7 +137,7 @@ class PriceList:
         )
 
     def _compile(self, provider: str, model: str | None, complexity: str, agent_id: str) -> CallPrices:
-        multiplier = check_complexity(self.book, complexity)
+        multiplier = self.book.complexity[check_complexity(complexity)]
         overrides = sorted(
             (each for each in self.options.overrides if each.matches(provider, model, agent_id)),
             key=lambda each: (each.precision, each.effective_from or _BEGINNING),
@@ -242,14 +241,6 @@ def _check_bound(micros: int, usage: Usage) -> None:
     if micros > LARGEST_MICROS:
         field = "credits" if usage.microcredits is not None else "input_tokens"
         raise InvalidValue(field, f"the call comes to {format_usd(micros)}, above $1,000,000,000; is the count right?")
-
-
-def check_complexity(book: PriceBook, complexity: str) -> Decimal:
-    """The multiplier of a complexity. Raises `InvalidValue` for an unknown one."""
-    multiplier = book.complexity.get(complexity) if isinstance(complexity, str) else None
-    if multiplier is None:
-        raise InvalidValue("complexity", f"must be one of {', '.join(book.complexity)}, got {complexity!r}")
-    return multiplier
 
 
 def _newest(rows: list[PriceRow], at: datetime) -> PriceRow | None:

@@ -205,8 +205,7 @@ class Correction(Row):
         check_id(self.agent_id, "agent_id")
         if self.model:
             check_model(self.model)
-        if self.complexity not in COMPLEXITIES:
-            raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITIES)}, got {self.complexity!r}")
+        check_complexity(self.complexity)
         check_price(self.factor, "factor")
         check_price(self.buffer, "buffer")
         if not self.factor:
@@ -222,6 +221,13 @@ def is_one_line(text: str) -> bool:
     """Whether a text can be kept and shown anywhere."""
     # Control characters, halves of characters (from a terminal that does not speak UTF-8), line separators.
     return all(unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") for character in text)
+
+
+def check_complexity(value: str) -> str:
+    """Return `value` when it is a complexity, else raise `InvalidValue`."""
+    if not isinstance(value, str) or value not in COMPLEXITIES:
+        raise InvalidValue("complexity", f"must be one of {', '.join(COMPLEXITIES)}, got {value!r}")
+    return value
 
 
 def check_price(value: Decimal | None, field: str) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from engine.errors import InvalidValue
-from engine.money import EXACT
+from engine.money import EXACT, shown_value
 
 LARGEST_TOKEN_COUNT = 1_000_000_000
 LARGEST_CREDITS = Decimal(1_000_000_000)
@@ -70,9 +70,9 @@ def check_tokens(count: int | None, field: str) -> int:
     if count is None:
         return 0
     if isinstance(count, bool) or not isinstance(count, int):
-        raise InvalidValue(field, f"must be a whole number of tokens, got {_shown(count)}")
+        raise InvalidValue(field, f"must be a whole number of tokens, got {shown_value(count)}")
     if not 0 <= count <= LARGEST_TOKEN_COUNT:
-        raise InvalidValue(field, f"must be between 0 and {LARGEST_TOKEN_COUNT:,} tokens, got {_shown(count)}")
+        raise InvalidValue(field, f"must be between 0 and {LARGEST_TOKEN_COUNT:,} tokens, got {shown_value(count)}")
     return count
 
 
@@ -84,18 +84,14 @@ def to_microcredits(credits: Decimal | int | str | float, field: str = "credits"
         # By its shortest decimal form, so that a float of 0.1 means 0.1.
         amount = Decimal(str(credits))
     except (InvalidOperation, ValueError):
-        raise InvalidValue(field, f"must be a number of Copilot Credits such as 12, not {_shown(credits)}") from None
+        raise InvalidValue(
+            field, f"must be a number of Copilot Credits such as 12, not {shown_value(credits)}"
+        ) from None
     if not amount.is_finite() or not 0 <= amount <= LARGEST_CREDITS:
-        raise InvalidValue(field, f"must be between 0 and {LARGEST_CREDITS:,} Copilot Credits, got {_shown(credits)}")
+        raise InvalidValue(
+            field, f"must be between 0 and {LARGEST_CREDITS:,} Copilot Credits, got {shown_value(credits)}"
+        )
     scaled = EXACT.scaleb(amount, 6)
     if scaled != int(scaled):
-        raise InvalidValue(field, f"must have at most six decimals, got {_shown(credits)}")
+        raise InvalidValue(field, f"must have at most six decimals, got {shown_value(credits)}")
     return int(scaled)
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value) if isinstance(value, str) else str(value)
-    except ValueError:
-        return "a number of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:60]}..."

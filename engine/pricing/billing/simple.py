@@ -12,7 +12,6 @@ from engine.pricing.billing.header import Header
 AGENT = ("agent", "agent_id")
 DAY = ("day", "date")
 AMOUNT = ("amount", "amount_usd", "cost", "cost_usd")
-CURRENCY = ("currency",)
 
 _A_DAY = timedelta(days=1)
 
