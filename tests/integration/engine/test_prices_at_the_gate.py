@@ -61,6 +61,8 @@ def test_a_retry_after_midnight_is_priced_by_the_call_it_repeats(acme: Any) -> N
     asked: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100, "idempotency_key": "once"}
     first = service.check("coder", **asked)
     acme.set_clock(MIDNIGHT)
+    # From here on the service knows that it is December.
+    assert service.check("coder", input_tokens=1000, output_tokens=100).estimate.estimate_micros == 1400
     again = service.check("coder", **asked)
     assert (again.id, again.repeated, again.estimate.estimate_micros) == (first.id, True, 3500)
     assert service.settle(again, input_tokens=1000, output_tokens=100) == 3500
