@@ -10,7 +10,7 @@ from engine.document.live import LiveDocument
 from engine.document.store import has_documents, live_document, live_version
 from engine.errors import BursarError
 from engine.ledger.database import Database
-from engine.ledger.migrate import migrate
+from engine.ledger.migrate import migrate, older_version
 from engine.ledger.organizations import organization_ids
 from engine.settings import Settings
 
@@ -42,6 +42,30 @@ def needed_ledger(settings: Settings) -> Iterator[Database]:
     with existing_ledger(settings) as database:
         if database is None:
             raise BursarError(f"{_place(settings)} has no ledger yet; `bursar apply FILE` makes one")
+        yield database
+
+
+@contextlib.contextmanager
+def untouched_ledger(settings: Settings) -> Iterator[Database]:
+    """The ledger, for auditors: nothing can be changed through it, not even the version of its tables.
+
+    Works on a copy that may only be read. Raises `BursarError` when the tables are those of an older Bursar.
+    """
+    nothing = BursarError(f"{_place(settings)} has no ledger yet; `bursar apply FILE` makes one")
+    if settings.database_url is None and not (settings.state_dir / "ledger.db").is_file():
+        raise nothing
+    with contextlib.closing(Database(settings.ledger_url, read_only=True)) as database:
+        if database.is_sqlite and not Path(database.url.database or "").is_file():
+            raise nothing
+        version = older_version(database)
+        if version is not None:
+            with database.read() as connection:
+                if not has_documents(connection):
+                    raise nothing
+            raise BursarError(
+                f"this ledger has tables of version {version}; bring it up to date with `bursar migrate`, "
+                "or look at it with the Bursar that wrote it"
+            )
         yield database
 
 

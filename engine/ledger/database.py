@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ from engine.settings import Settings
 SUPPORTED = "sqlite:///path/to/ledger.db or postgresql://user:password@host/database"
 _WRITE = {"bursar_write": True}
 
+# Pages sort and group some thousands of rows, which is more than the 4 MB that are usual.
+_POSTGRES_OPTIONS = "-c timezone=utc -c work_mem=16MB"
+_POSTGRES_READ_ONLY = " -c default_transaction_read_only=on"
+
 SQLITE_PATIENCE_SECONDS = 30
 """How long one waits for another to let go of a ledger file."""
 
@@ -31,10 +36,13 @@ class Database:
     A write commits when its block ends and rolls back when the block raises.
     """
 
-    def __init__(self, url: str) -> None:
-        """Prepare connections to `url`; nothing is opened yet. Raises `DatabaseError` for a URL of another kind."""
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """Prepare connections to `url`; nothing is opened yet. Raises `DatabaseError` for a URL of another kind.
+
+        With `read_only` nothing can be changed through it, and a ledger file needs no right to write.
+        """
         self.url = _parse(url)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, read_only=read_only)
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
@@ -58,14 +66,21 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading, on one snapshot."""
-        with self._connect() as connection, self._reported():
+        """A connection for reading. On PostgreSQL each statement sees what is committed by then."""
+        with self._reported(), self._connect() as connection:
             yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection for reading, on which everything is as it was at its first statement, whatever others write."""
+        with self.read() as connection:
+            # SQLite's reads are so already.
+            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection for writing, in one transaction."""
-        with self._connect() as plain, self._reported():
+        with self._reported(), self._connect() as plain:
             connection = plain.execution_options(**_WRITE)
             with connection.begin():
                 yield connection
@@ -116,23 +131,46 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, read_only: bool) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             folder = Path(url.database or "").parent
             if not folder.is_dir():
                 raise DatabaseError(f"database {url} cannot be opened: there is no directory {folder}")
-            engine = create_engine(url, connect_args={"timeout": SQLITE_PATIENCE_SECONDS})
-            event.listen(engine, "connect", _prepare_sqlite)
+            if read_only:
+                engine = create_engine(url, creator=lambda: _open_read_only(Path(url.database or "")))
+            else:
+                engine = create_engine(url, connect_args={"timeout": SQLITE_PATIENCE_SECONDS})
+                event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         return create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "options": "-c timezone=utc"},
+            connect_args={
+                "connect_timeout": 5,
+                "options": _POSTGRES_OPTIONS + (_POSTGRES_READ_ONLY if read_only else ""),
+            },
         )
     except (SQLAlchemyError, NoSuchModuleError, ImportError) as error:
         raise DatabaseError(f"BURSAR_DATABASE_URL cannot be used: {error}; use {SUPPORTED}") from None
+
+
+def _nobody_can_change(path: Path) -> bool:
+    """Whether the file is all there is: SQLite would else want to make files beside it, for those who write."""
+    if path.with_name(f"{path.name}-wal").exists():
+        return False
+    try:
+        return not path.stat().st_mode & 0o222 or bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def _open_read_only(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if _nobody_can_change(path) else ''}"
+    connection = sqlite3.connect(uri, uri=True, timeout=SQLITE_PATIENCE_SECONDS, check_same_thread=False)
+    connection.isolation_level = None
+    return connection
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from engine.errors import DatabaseError
 from engine.ledger.database import Database
+
+# Alembic itself is loaded where something is to be done, which is seldom: it takes longer than a look.
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Any constant will do, as long as every migrating process takes the same one.
 _POSTGRES_LOCK = 0x6275_7273
@@ -26,6 +27,9 @@ def migrate(database: Database) -> str:
     with database.read() as connection:
         if _current(connection) == _head():
             return _head()
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
@@ -40,20 +44,30 @@ def migrate(database: Database) -> str:
     return _head()
 
 
+def older_version(database: Database) -> str | None:
+    """The table version of a database that has yet to be migrated, `None` when there is nothing to do."""
+    with database.read() as connection:
+        current = _current(connection)
+    return current if current != _head() else None
+
+
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
 def _head() -> str:
-    head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    assert head is not None
-    return head
+    """The newest version. Versions follow each other, and the files are named by them."""
+    return max(path.stem[:4] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -49,8 +50,20 @@ organizations = Table(
     Column("lease_holder", String(128)),
     Column("lease_expires_at", UtcDateTime),
     Column("rebuild_requested_at", UtcDateTime),
+    # Hash of the newest event; 32 zero bytes before the first.
+    Column("chain_hash", LargeBinary(32)),
     # Every event recorded before this instant is in SQL.
     Column("drained_through", UtcDateTime),
+    # How many events waited in the stream when the writer last looked, and when the oldest of them was recorded.
+    Column("backlog", BigInt, nullable=False, server_default="0"),
+    Column("backlog_since", UtcDateTime),
+    Column("backlog_seen_at", UtcDateTime),
+    # How often rollups were mended; moved by compare-and-set, so that two who mend do not do it twice.
+    Column("rollup_repairs", BigInt, nullable=False, server_default="0"),
+    # Retention has dropped what rollups of before this instant were counted from: they are all that is left.
+    Column("decisions_kept_from", UtcDateTime),
+    # Rollups of this instant's day and later ones are still to be counted from decisions of an older Bursar.
+    Column("rollups_due_from", UtcDateTime),
 )
 
 # Immutable: triggers, made by a migration, refuse UPDATE and DELETE.
@@ -69,6 +82,8 @@ document_versions = Table(
     PrimaryKeyConstraint("org_id", "version"),
 )
 
+_DENIED_MANY = text("kind = 'denied_many'")
+
 events = Table(
     "events",
     metadata,
@@ -80,9 +95,29 @@ events = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("written_at", UtcDateTime, nullable=False),
     Column("payload", JsonDocument, nullable=False),
-    PrimaryKeyConstraint("org_id", "seq"),
-    UniqueConstraint("org_id", "stream_id"),
+    # SHA-256 over the event before it and this one.
+    Column("hash", LargeBinary(32), nullable=False),
+    # PostgreSQL partitions by written_at, and wants it in every unique key there; numbers and stream ids are unique
+    # without it by the cursor's compare-and-set.
+    PrimaryKeyConstraint("org_id", "seq", "written_at"),
     Index(None, "org_id", "decision_id"),
+    Index("ix_events_denied_many", "org_id", "at", postgresql_where=_DENIED_MANY, sqlite_where=_DENIED_MANY),
+    postgresql_partition_by="RANGE (written_at)",
+)
+
+# One row for each organization and month of `written_at`: where its chain begins and ends. Kept when the events go.
+event_partitions = Table(
+    "event_partitions",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    Column("partition", String(7), nullable=False),
+    Column("first_seq", BigInt, nullable=False),
+    Column("last_seq", BigInt, nullable=False),
+    Column("previous_hash", LargeBinary(32), nullable=False),
+    Column("last_hash", LargeBinary(32), nullable=False),
+    Column("last_written_at", UtcDateTime, nullable=False),
+    Column("dropped_at", UtcDateTime),
+    PrimaryKeyConstraint("org_id", "partition"),
 )
 
 decisions = Table(
@@ -124,6 +159,8 @@ decisions = Table(
     Column("document_version", Integer, nullable=False),
     Column("price_book_version", String(64), nullable=False),
     Column("prepare_us", Integer, nullable=False),
+    # How long the caller waited for the gate, as far as its settle told.
+    Column("gate_us", Integer),
     # Why the gate did not decide; empty when it did.
     Column("outage", Text, nullable=False, server_default=text("''")),
     # Allowed although Redis was away.
@@ -135,9 +172,12 @@ decisions = Table(
     # The counters and rate scopes tested, with what they held at that moment, and the policies that matched.
     Column("tests", JsonDocument, nullable=False),
     Index(None, "org_id", "at", "decision_id"),
-    Index(None, "org_id", "agent_id", "at"),
+    # With the whole key that pages are ordered by: SQLite would rather read everything in that order than sort.
+    Index(None, "org_id", "agent_id", "at", "decision_id"),
     Index(None, "org_id", "state", "expires_at"),
     Index(None, "org_id", "closed_at"),
+    Index(None, "org_id", "user_id", "at", "decision_id"),
+    Index(None, "org_id", "reason", "at", "decision_id"),
 )
 
 usage = Table(
@@ -165,6 +205,8 @@ usage = Table(
     Column("cancelled", BigInt, nullable=False),
     Column("expired", BigInt, nullable=False),
     Column("fail_open", BigInt, nullable=False, server_default="0"),
+    # Sum of |actual - estimate| over settled calls.
+    Column("absolute_error_micros", BigInt, nullable=False, server_default="0"),
     PrimaryKeyConstraint(
         "org_id",
         "grain",
@@ -180,6 +222,89 @@ usage = Table(
     ),
 )
 
+# How long decisions took: calls by metric (prepare_us, gate_us, check_us) and bin of `engine.ledger.histogram`.
+latencies = Table(
+    "latencies",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("grain", String(8), nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    Column("metric", String(32), nullable=False),
+    Column("bin", Integer, nullable=False),
+    Column("calls", BigInt, nullable=False),
+    PrimaryKeyConstraint("org_id", "grain", "bucket", "metric", "bin"),
+)
+
+PRESSED_PERMILLE = 500
+"""From here on a rate scope is worth a look: users are many, and most never come to half of their limit."""
+_PRESSED = text(f"peak_permille >= {PRESSED_PERMILLE}")
+
+# Rate scopes by hour: calls tested, calls that this window denied, calls let pass without Redis, and the fullest the
+# window was, in thousandths of the limit and with the call itself counted when it was allowed.
+limits = Table(
+    "limits",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    Column("rate_limit_id", Id, nullable=False),
+    Column("scope", Id, nullable=False),
+    Column("window", String(8), nullable=False),
+    Column("checks", BigInt, nullable=False),
+    Column("exceeded", BigInt, nullable=False),
+    Column("fail_open", BigInt, nullable=False),
+    Column("peak_permille", Integer, nullable=False),
+    PrimaryKeyConstraint("org_id", "bucket", "rate_limit_id", "scope", "window"),
+    Index("ix_limits_pressed", "org_id", "bucket", postgresql_where=_PRESSED, sqlite_where=_PRESSED),
+)
+
+# Policies that applied, by hour, agent and the effect that came of it.
+policies = Table(
+    "policies",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    Column("policy_id", Id, nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("effect", String(16), nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("decisions", BigInt, nullable=False),
+    PrimaryKeyConstraint("org_id", "bucket", "policy_id", "agent_id", "effect", "shadow"),
+)
+
+# Users by UTC day and agent.
+users = Table(
+    "users",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    Column("user_id", Id, nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("decisions", BigInt, nullable=False),
+    Column("denied", BigInt, nullable=False),
+    Column("spent_micros", BigInt, nullable=False),
+    PrimaryKeyConstraint("org_id", "bucket", "user_id", "agent_id"),
+)
+
+# A budget counter passed a threshold upward, or denied its first call of the period: once each, with the ledger commit.
+crossings = Table(
+    "crossings",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("budget_id", Id, nullable=False),
+    Column("scope", Id, nullable=False),
+    Column("period", String(8), nullable=False),
+    Column("period_label", String(10), nullable=False),
+    # Basis points of the limit that `spent` reached (8000 is 80 %), or 0 for the first call that was denied.
+    Column("threshold", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
+    Column("spent_micros", BigInt, nullable=False),
+    Column("limit_micros", BigInt),
+    Column("consumed_at", UtcDateTime),
+    PrimaryKeyConstraint("org_id", "budget_id", "scope", "period", "period_label", "threshold"),
+    Index(None, "consumed_at", "written_at"),
+)
+
 budget_usage = Table(
     "budget_usage",
     metadata,
@@ -192,6 +317,9 @@ budget_usage = Table(
     Column("period_end", UtcDateTime, nullable=False),
     Column("limit_micros", BigInt),
     Column("execution_limit", BigInt),
+    # Basis points of the limit.
+    Column("warning_threshold", Integer, nullable=False, server_default="8000"),
+    Column("degradation_threshold", Integer, nullable=False, server_default="9000"),
     Column("spent_micros", BigInt, nullable=False),
     Column("held_micros", BigInt, nullable=False),
     Column("executions", BigInt, nullable=False),
