@@ -114,7 +114,7 @@ def prepare(live: LiveDocument, at_ms: int, request: Mapping[str, Any]) -> Prepa
 
 
 def question_for(
-    prepared: PreparedCheck, decision_id: str, hold_ms: int, idempotency: Idempotency | None = None
+    prepared: PreparedCheck, decision_id: str, hold_ms: int, stream_cap: int = 0, idempotency: Idempotency | None = None
 ) -> Check:
     """What the gate is asked."""
     record = prepared.record
@@ -129,6 +129,9 @@ def question_for(
         pricing=prepared.pricing.to_text(),
         idempotency=idempotency,
         not_before_ms=prepared.at_ms - CLOCK_MARGIN_MS,
+        stream_cap=stream_cap,
+        estimate_micros=record.estimate_micros,
+        alike=record.alike,
     )
 
 

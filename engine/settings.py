@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """Connections to Redis per process; further callers wait for a free one, within the deadline."""
     hold_seconds: int = Field(default=300, ge=1, le=86_400)
     """How long a hold waits for its settle before it is charged at its reserve."""
+    stream_cap: int = Field(default=100_000, ge=1, le=100_000_000)
+    """So many events of an organization may wait for the ledger writer; from then on denials alike are only counted."""
     cache_ttl_seconds: int = Field(default=60, ge=1, le=3600)
     """How long a process uses a document version without looking for a newer one (guide, Caching Strategy)."""
     lease_seconds: int = Field(default=10, ge=2, le=600)
@@ -52,6 +54,10 @@ class Settings(BaseSettings):
     """How long a call waits for the ledger database when it needs it, which is only in an outage of Redis."""
     outage_rate_share: float = Field(default=0.25, gt=0, le=1)
     """The part of a rate limit that one process admits by itself while Redis is away: 1 / number of processes."""
+    retention_months: int | None = Field(default=None, ge=1, le=1200)
+    """Whole months of events and decisions that are kept besides the current one; without it, all are."""
+    audit_key: Path | None = None
+    """The key that signs chain heads; without it, `audit-key.pem` in the state directory."""
     slack_token: SecretStr | None = None
     """Slack bot token; without it Slack channels are written to the log channel instead."""
     slack_base_url: str = "https://slack.com/api/"

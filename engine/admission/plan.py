@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from engine.admission.keys import ring_key, state_keys
@@ -211,6 +211,7 @@ def _matches(applies_to: AppliesTo, facts: CallFacts) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def _reached_at(limit_micros: int | None, share: Decimal) -> int | None:
     # Rounded up: a use below it is below the exact share too.
     return None if limit_micros is None else math.ceil(Fraction(share) * limit_micros)

@@ -52,6 +52,9 @@ class Check:
 
     `not_before_ms` is the instant for which policies and plan were made, by a clock that may have jumped: should Redis'
     be earlier, the question is to be put anew.
+
+    While `stream_cap` events wait in the stream (0: any number may), a denial is counted with those that are `alike`
+    and fall in the same second, and so is its estimate.
     """
 
     script: ClassVar[str] = "check"
@@ -67,6 +70,9 @@ class Check:
     pricing: str
     idempotency: Idempotency | None = None
     not_before_ms: int = 0
+    stream_cap: int = 0
+    estimate_micros: int = 0
+    alike: str = ""
 
     @property
     def keys(self) -> Sequence[str]:
@@ -87,6 +93,7 @@ class Check:
             self.idempotency.request_hash if self.idempotency else "",
             self.plan.numbers,
             self.not_before_ms,
+            f"{self.stream_cap} {self.estimate_micros} {self.alike}",
             *self.plan.counter_names,
         )
 

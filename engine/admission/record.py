@@ -58,6 +58,11 @@ class CheckRecord(NamedTuple):
             self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cache_write_tokens, self.microcredits
         )
 
+    @property
+    def alike(self) -> str:
+        """What denials without events of their own have in common, besides reason and second. No name holds a `|`."""
+        return "|".join((self.agent_id, self.team_id, self.provider, self.model, self.complexity, self.environment))
+
     def to_json(self) -> str:
         """The record as compact JSON: a list of its values."""
         return _ENCODER.encode(self)
@@ -65,7 +70,11 @@ class CheckRecord(NamedTuple):
     @classmethod
     def from_json(cls, text: str) -> CheckRecord:
         """Read back what `to_json` wrote."""
-        values: list[Any] = json.loads(text)
+        return cls.of(json.loads(text))
+
+    @classmethod
+    def of(cls, values: list[Any]) -> CheckRecord:
+        """The record with these values, as `to_json` lists them."""
         # Records of earlier versions end sooner.
         typed: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
         return cls(*typed)

@@ -51,7 +51,10 @@ class ReferenceGate:
 
     def organization(self, org_id: str) -> Organization:
         """What is kept of an organization."""
-        return self._organizations.setdefault(org_id, Organization())
+        known = self._organizations.get(org_id)
+        if known is None:
+            known = self._organizations[org_id] = Organization()
+        return known
 
     def ask(self, question: Question, not_after_ms: int = 0) -> Reply:
         """Answer one question. After `not_after_ms` (0 = never) its asker is gone, and nothing is done for it."""
@@ -95,7 +98,7 @@ def _answer(org: Organization, question: Question, now: int) -> Answer:
         case Sweep():
             return _sweep(org, question, now)
         case Install():
-            return _install(org, question)
+            return _install(org, question, now)
         case _:
             raise TypeError(f"the gate has no answer to {question!r}")
 
@@ -119,18 +122,22 @@ def _check(org: Organization, check: Check, now: int) -> Answer:
     if check.decision_id in org.holds.calls:
         # Its caller has given up on this check and gone another way.
         return ["LATE"]
-    if not all(counter.period.start_ms <= now < counter.period.end_ms for counter in plan.counters):
+    if plan.counters and not plan.from_ms <= now < plan.until_ms:
         return ["WRONG_PERIOD"]
     org.do_what_is_due(now, EXPIRED_BY_A_CHECK)
 
     totals = [org.counters.read(name) for name in plan.counter_names]
-    waits = [org.windows_of(rate.name).wait(now, rate.limits) for rate in plan.rates]
-    reason, denied_by = _verdict(check, totals, [full for _, full in waits])
-    wait = _longest([wait for wait, _ in waits])
+    rated = [org.windows_of(rate.name).reading(now, rate.limits) for rate in plan.rates]
+    reason, denied_by = _verdict(check, totals, [full for _, _, full in rated])
+    wait = _longest([wait for _, wait, _ in rated])
     allowed = reason == "allowed"
     expires = now + check.hold_ms if allowed else 0
-    answer = f"{reason} {denied_by} {wait} {expires}|{_counted(totals)}|{_rated(org, plan, now)}"
-    org.events.append(now, k="check", d=check.decision_id, t=now, a=answer, b=check.body)
+    used = " ".join(["{}:{}:{}".format(*usage) for usage, _, _ in rated])
+    answer = f"{reason} {denied_by} {wait} {expires}|{_counted(totals)}|{used}"
+    if allowed or not 0 < check.stream_cap <= len(org.events.kept):
+        org.events.append(now, k="check", d=check.decision_id, t=now, a=answer, b=check.body)
+    else:
+        org.count_denial(now, reason, check.alike, check.estimate_micros)
     if allowed:
         hold = HeldCall(HELD, check.reserve_micros, 0, check.pricing, plan.counter_names)
         for counter in plan.counters:
@@ -261,12 +268,13 @@ def _sweep(org: Organization, sweep: Sweep, now: int) -> Answer:
     return ["SWEPT", org.do_what_is_due(now, sweep.most), org.counters.document_version, epoch]
 
 
-def _install(org: Organization, install: Install) -> Answer:
+def _install(org: Organization, install: Install, now: int) -> Answer:
     # A state worked out from the ledger lacks what the ledger has not read.
     if org.events.kept and org.events.kept[-1].event_id > install.cursor:
         return ["UNDRAINED"]
     if (org.holds.epoch or 0) >= install.epoch:
         return ["OUTDATED"]
+    denials = org.counters.denials
     org.counters = Counters(install.epoch, install.document_version, install.expired_holds)
     org.holds = Holds(install.epoch)
     org.agenda = Agenda(install.epoch)
@@ -277,6 +285,9 @@ def _install(org: Organization, install: Install) -> Answer:
         org.holds.calls[hold.decision_id] = HeldCall.from_text(hold.record)
         org.agenda.put(EXPIRE_HOLD, hold.decision_id, hold.expires_ms)
     org.events.go_on_after(install.cursor)
+    # Denials that are counted but not told yet outlive the state that they were counted in.
+    for name in sorted(denials):
+        org.tell_denials(now, name, denials[name])
     return ["INSTALLED"]
 
 

@@ -10,8 +10,11 @@ from engine.admission.windows import RollingWindows
 HELD, SETTLED, EXPIRED, CANCELLED, DENIED = "H", "S", "X", "C", "D"
 """States of a hold. DENIED: no hold at all, but a denial taken over from an outage, so that it is taken over once."""
 
-EXPIRE_HOLD, FORGET_HOLD, FORGET_COUNTER, FORGET_ANSWER = "o", "c", "p", "answer"
+EXPIRE_HOLD, FORGET_HOLD, FORGET_COUNTER, TELL_DENIALS, FORGET_ANSWER = "o", "c", "p", "d", "answer"
 """Kinds of things to do on an agenda."""
+
+SECOND_MS = 1000
+LARGEST_SUM = 2**53
 
 CLOSED_HOLD_MS = 3_600_000
 """A closed hold is remembered for an hour: a repeated settle is then the same settle."""
@@ -34,6 +37,14 @@ class Total:
 
     def __str__(self) -> str:
         return f"{self.spent_micros}:{self.held_micros}:{self.executions}"
+
+
+@dataclass(slots=True)
+class Denials:
+    """Denials of one second that are alike and have no events of their own."""
+
+    calls: int = 0
+    estimate_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,8 @@ class Counters:
     document_version: int = 0
     expired_holds: str = "charge"
     totals: dict[str, Total] = field(default_factory=dict)
+    denials: dict[str, Denials] = field(default_factory=dict)
+    """By `<second (ms)>|<reason>|<what they are alike in>`."""
 
     def read(self, name: str) -> Total:
         """A total as it stands; one that is not kept is nought."""
@@ -122,7 +135,10 @@ class Counters:
 
     def change(self, name: str) -> Total:
         """A total to be changed."""
-        return self.totals.setdefault(name, Total())
+        total = self.totals.get(name)
+        if total is None:
+            total = self.totals[name] = Total()
+        return total
 
 
 @dataclass(slots=True)
@@ -214,8 +230,28 @@ class Organization:
                 self.holds.calls.pop(name, None)
             elif kind == FORGET_COUNTER:
                 self.counters.totals.pop(name, None)
+            elif kind == TELL_DENIALS:
+                self.tell_denials(now_ms, name, self.counters.denials.pop(name))
             self.agenda.drop(kind, name)
         return len(due)
+
+    def count_denial(self, now_ms: int, reason: str, alike: str, estimate_micros: int) -> None:
+        """Count a denial with those like it in its second; the count becomes one event when the second is over."""
+        second = now_ms // SECOND_MS * SECOND_MS
+        name = f"{second}|{reason}|{alike}"
+        denials = self.counters.denials.setdefault(name, Denials())
+        denials.calls += 1
+        # Beyond what a double has exactly, estimates stay where they are: the denials must be counted all the same.
+        if denials.estimate_micros + estimate_micros <= LARGEST_SUM:
+            denials.estimate_micros += estimate_micros
+        self.agenda.put(TELL_DENIALS, name, second + SECOND_MS)
+
+    def tell_denials(self, now_ms: int, name: str, denials: Denials) -> None:
+        """Append the one event of all these."""
+        second, _, rest = name.partition("|")
+        self.events.append(
+            now_ms, k="denied_many", d="", t=second, n=denials.calls, m=denials.estimate_micros, a=rest,
+        )  # fmt: skip
 
     def _expire(self, decision_id: str, hold: HeldCall, now_ms: int) -> None:
         # Nobody said what the call cost: its reserve is charged, or released where the document says so.
@@ -229,7 +265,10 @@ class Organization:
 
     def windows_to_count_in(self, scope: str) -> RollingWindows:
         """The windows of a rate scope, for counting."""
-        return self.windows.setdefault(scope, RollingWindows())
+        windows = self.windows.get(scope)
+        if windows is None:
+            windows = self.windows[scope] = RollingWindows()
+        return windows
 
     def remember_answer(self, key: str, answered: Answered, now_ms: int, *, instead: bool = False) -> None:
         """Remember for a day what an idempotency key was answered; the first answer stands unless `instead`."""
@@ -239,6 +278,8 @@ class Organization:
 
     def forget_old_answers(self, now_ms: int) -> None:
         """Forget answers of more than a day ago."""
+        if not self.answers:
+            return
         for kind, key in self._ends_of_answers.due(now_ms, len(self.answers)):
             self._ends_of_answers.drop(kind, key)
             del self.answers[key]

@@ -33,6 +33,18 @@ class EventStream:
             raise GateUnavailable(f"Redis did not answer: {error}") from error
         return [StreamEntry(stream_id, fields) for stream_id, fields in entries]
 
+    def waiting(self, org_id: str) -> tuple[int, str | None]:
+        """How many entries there are, and the id of the oldest; `None` when there are none."""
+        key = events_key(org_id)
+        try:
+            with self._client.pipeline(transaction=True) as together:
+                together.xlen(key)
+                together.xrange(key, count=1)
+                length, first = together.execute()
+        except redis.RedisError as error:
+            raise GateUnavailable(f"Redis did not answer: {error}") from error
+        return int(length), first[0][0] if first else None
+
     def last_id(self, org_id: str) -> str:
         """The id given out last, `0-0` when there is no stream."""
         try:
@@ -43,6 +55,14 @@ class EventStream:
             raise GateUnavailable(f"Redis did not answer: {error}") from error
         except redis.RedisError as error:
             raise GateUnavailable(f"Redis did not answer: {error}") from error
+
+    def now_ms(self) -> int:
+        """The server's time, whatever its scripts or our own clock take for it."""
+        try:
+            seconds, micros = self._client.time()
+        except redis.RedisError as error:
+            raise GateUnavailable(f"Redis did not answer: {error}") from error
+        return seconds * 1000 + micros // 1000
 
     def trim(self, org_id: str, through: str) -> None:
         """Forget entries up to and including the id `through`."""

@@ -54,13 +54,19 @@ class RollingWindows:
 
         -1 when no waiting helps.
         """
+        _, wait, first_full = self.reading(now_ms, limits)
+        return wait, first_full
+
+    def reading(self, now_ms: int, limits: Limits) -> tuple[tuple[int, int, int], int, str]:
+        """`usage` and `wait` in one."""
+        usage = self.usage(now_ms)
         waits = []
         first_full = ""
-        for ring, limit in zip(self._rings, limits, strict=True):
-            if limit is not None and ring.usage(now_ms) + 1 > limit:
+        for ring, used, limit in zip(self._rings, usage, limits, strict=True):
+            if limit is not None and used + 1 > limit:
                 first_full = first_full or ring.window.reason
                 waits.append(ring.wait(now_ms, limit))
-        return (-1 if -1 in waits else max(waits, default=0)), first_full
+        return usage, (-1 if -1 in waits else max(waits, default=0)), first_full
 
     def hit(self, now_ms: int) -> None:
         """Count one request."""
@@ -82,14 +88,18 @@ class RollingWindows:
 
 
 class _Ring:
-    """The sub-buckets of one window: how many requests fell into each, by its number since 1970."""
+    """The sub-buckets of one window: how many requests fell into each, by its number since 1970.
 
-    __slots__ = ("newest", "requests", "window")
+    Kept are those that are not wholly outside the window of the newest; `total` is their sum.
+    """
+
+    __slots__ = ("newest", "requests", "total", "window")
 
     def __init__(self, window: Window) -> None:
         self.window = window
         self.newest = 0
         self.requests: dict[int, int] = {}
+        self.total = 0
 
     def current(self, now_ms: int) -> int:
         """The sub-bucket in which a request is counted now."""
@@ -97,8 +107,13 @@ class _Ring:
 
     def usage(self, now_ms: int) -> int:
         """Requests in the sub-buckets that are not wholly outside the window."""
-        outside = self.current(now_ms) - self.window.count
-        return sum(requests for number, requests in self.requests.items() if number > outside)
+        passed = now_ms // self.window.width_ms - self.newest
+        if passed <= 0:
+            return self.total
+        if passed >= self.window.count:
+            return 0
+        outside = self.newest + passed - self.window.count
+        return sum([requests for number, requests in self.requests.items() if number > outside])
 
     def wait(self, now_ms: int, limit: int) -> int:
         """Milliseconds until so many requests have left the full window that one more fits, -1 for never."""
@@ -113,7 +128,9 @@ class _Ring:
     def add(self, number: int, requests: int) -> None:
         """Count requests in one sub-bucket, and forget those that have left the window for good."""
         self.requests[number] = self.requests.get(number, 0) + requests
+        self.total += requests
         if number > self.newest:
             self.newest = number
             outside = number - self.window.count
             self.requests = {at: count for at, count in self.requests.items() if at > outside}
+            self.total = sum(self.requests.values())

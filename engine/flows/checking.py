@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.admission.answers import read_check
-from engine.admission.questions import Idempotency, Question, Reply
+from engine.admission.questions import Check, Idempotency, Question, Reply
 from engine.core import Core
 from engine.decide import PreparedCheck, conclude, question_for, repeated
 from engine.decision import Decision
@@ -77,7 +77,7 @@ def _ask_together(core: Core, calls: Sequence[_Asked]) -> Flow[list[Reply | Gate
         if core.distrusts:
             yield from trust_again(core)
         replies: list[Reply | GateUnavailable] = yield AskMany(
-            [question_for(call.prepared, call.decision_id, core.hold_ms, call.idempotency) for call in calls]
+            [_question(core, call.prepared, call.decision_id, call.idempotency) for call in calls]
         )
     except GateUnavailable as problem:
         return [problem for _ in calls]
@@ -101,11 +101,15 @@ def _decisions(
     return [made[number] for number in range(len(asked))]
 
 
+def _question(core: Core, prepared: PreparedCheck, decision_id: str, idempotency: Idempotency | None) -> Check:
+    return question_for(prepared, decision_id, core.hold_ms, core.settings.stream_cap, idempotency)
+
+
 def _ask_check(
     core: Core, request: Request, prepared: PreparedCheck, decision_id: str, idempotency: Idempotency | None
 ) -> Flow[tuple[PreparedCheck, Reply]]:
     def question() -> Question:
-        return question_for(prepared, decision_id, core.hold_ms, idempotency)
+        return _question(core, prepared, decision_id, idempotency)
 
     def again() -> None:
         nonlocal prepared

@@ -48,7 +48,7 @@ def settle(
     else:
         pricing = decision.pricing if isinstance(decision, Decision) else (yield from _pricing(core, decision_id))
         actual = _price(core, pricing, used)
-    body = json.dumps(used.told(), separators=(",", ":"))
+    body = json.dumps(_told(decision, used), separators=(",", ":"))
     payload = {"actual_micros": actual, "success": success, "body": body}
     try:
         reply = yield from decided(core, lambda: Settle(core.org_id, decision_id, actual, success, body))
@@ -60,6 +60,17 @@ def settle(
     elif reply.status == "CONFLICT":
         raise _conflict(decision_id, _STATE_WORDS[reply.raw[2]], int(reply.raw[3]))
     return actual
+
+
+def _told(decision: Decision | str, used: Usage) -> dict[str, int]:
+    """What the event of a settle tells: what was used, and how long the caller had waited for the gate.
+
+    Only a caller knows the latter, and it knows it too late for the check's own event.
+    """
+    told = used.told()
+    if isinstance(decision, Decision) and not decision.repeated:
+        told["gate_us"] = decision.gate_us
+    return told
 
 
 def cancel(core: Core, decision: Decision | str, *, org_id: str | None) -> Flow[None]:

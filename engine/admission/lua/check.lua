@@ -8,7 +8,9 @@
 --          counter its period (1 month, 2 day), start, end (ms), limit, execution limit; for each rate scope limits of
 --          minute, hour, day. A limit of -1 is none.
 --       11 not-before (ms): the call was prepared for no earlier instant
---       12.. for each counter its name
+--       12 '<cap> <estimate> <what its denial is alike in>': with so many events in the stream (0 = any number) a
+--          denial gets no event of its own, but is counted with those like it
+--       13.. for each counter its name
 -- Answers {'COLD'|'LATE'|'STALE'|'WRONG_PERIOD', now} having written nothing,
 --         {'ALLOWED'|'DENIED', now, answer}; answer is '<reason> <index of what denied, from 1, 0 = policy>
 --          <retry after (ms)> <expires (ms)>|<spent:held:executions> per counter|<minute:hour:day> per scope',
@@ -18,7 +20,7 @@
 -- LATE also answers a decision id that is decided already: its caller has given up and gone another way.
 
 local COUNTER_NUMBERS = 5
-local FIRST_NAME = 12
+local FIRST_NAME = 13
 local PERIODS = { 'monthly', 'daily' }
 
 local now = now_ms()
@@ -122,7 +124,13 @@ if allowed then
 end
 local answer = format('%s %d %d %d|', reason, denied_by, wait, expires)
   .. table.concat(readings, ' ') .. '|' .. table.concat(usages, ' ')
-redis.call('XADD', KEYS[4], '*', 'k', 'check', 'd', id, 't', now, 'a', answer, 'b', ARGV[7])
+local cap, estimate, alike = string.match(ARGV[12], '^(%d+) (%d+) (.*)$')
+cap = tonumber(cap)
+if allowed or cap == 0 or redis.call('XLEN', KEYS[4]) < cap then
+  redis.call('XADD', KEYS[4], '*', 'k', 'check', 'd', id, 't', now, 'a', answer, 'b', ARGV[7])
+else
+  count_denial(now, reason, alike, estimate)
+end
 if allowed then
   local record, changed = { 'H', ARGV[4], '0', ARGV[8] }, {}
   for i = 1, counter_count do

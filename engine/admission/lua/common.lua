@@ -1,12 +1,13 @@
 -- Shared by every script of the gate; put in front of each of them.
 --
 -- KEYS[1] counters  hash: epoch, doc, expired ('charge'|'release'), and for each counter <name>:s spent,
---                   <name>:h held, <name>:x executions
+--                   <name>:h held, <name>:x executions; for denials without events of their own <name>:n how many and
+--                   <name>:e their estimates, <name> being '<second (ms)>|<reason>|<what they are alike in>'
 -- KEYS[2] holds     hash: epoch, and decision id -> "<state> <reserve> <charged> <pricing> <counter> <counter> ..."
 --                   state: H held, S settled, X expired, C cancelled, D denied in an outage;
 --                   pricing: provider,model,complexity,agent,time
 -- KEYS[3] expiry    sorted set by milliseconds: o:<id> hold to expire, c:<id> closed hold to forget,
---                   p:<counter> ended counter to forget, epoch:<epoch> at +inf
+--                   p:<counter> ended counter to forget, d:<name> counted denials to tell, epoch:<epoch> at +inf
 -- KEYS[4] events    stream
 --
 -- The first three carry one epoch. Amounts are integer micro-dollars, exact in a double up to 2^53.
@@ -16,6 +17,8 @@ local FIRST_COUNTER_WORD = 5
 local CLOSED_HOLD_MS = 3600000
 local IDEMPOTENCY_MS = 86400000
 local ENDED_COUNTER_MS = 172800000
+local SECOND_MS = 1000
+local LARGEST_SUM = 9007199254740992
 
 local format, floor = string.format, math.floor
 
@@ -93,6 +96,23 @@ local function expire_hold(id, now)
   close_hold(id, words, 'X', amount, now)
 end
 
+-- Count a denial with those like it in its second; the count becomes one event when the second is over.
+local function count_denial(now, reason, alike, estimate)
+  local second = floor(now / SECOND_MS) * SECOND_MS
+  local name = integer(second) .. '|' .. reason .. '|' .. alike
+  redis.call('HINCRBY', KEYS[1], name .. ':n', 1)
+  -- Beyond what a double has exactly, estimates stay where they are: the denials must be counted all the same.
+  if tonumber(redis.call('HGET', KEYS[1], name .. ':e') or 0) + estimate <= LARGEST_SUM then
+    redis.call('HINCRBY', KEYS[1], name .. ':e', estimate)
+  end
+  redis.call('ZADD', KEYS[3], integer(second + SECOND_MS), 'd:' .. name)
+end
+
+local function tell_denials(name, calls, estimate)
+  local second, rest = string.match(name, '^(%d+)|(.*)$')
+  redis.call('XADD', KEYS[4], '*', 'k', 'denied_many', 'd', '', 't', second, 'n', calls, 'm', estimate, 'a', rest)
+end
+
 -- Do what is due in KEYS[3], at most `most` entries.
 local function sweep_due(now, most)
   local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', integer(now), 'LIMIT', 0, most)
@@ -104,6 +124,10 @@ local function sweep_due(now, most)
     else
       if kind == 'c:' then
         redis.call('HDEL', KEYS[2], name)
+      elseif kind == 'd:' then
+        local counted = redis.call('HMGET', KEYS[1], name .. ':n', name .. ':e')
+        tell_denials(name, counted[1], counted[2] or 0)
+        redis.call('HDEL', KEYS[1], name .. ':n', name .. ':e')
       else
         redis.call('HDEL', KEYS[1], name .. ':s', name .. ':h', name .. ':x')
       end

@@ -25,6 +25,16 @@ local epoch = ARGV[3]
 if tonumber(redis.call('HGET', KEYS[2], 'epoch') or 0) >= tonumber(epoch) then
   return { 'OUTDATED', now }
 end
+-- Denials that are counted but not told yet outlive the state that they were counted in.
+local denials = {}
+local before = redis.call('HGETALL', KEYS[1])
+for i = 1, #before, 2 do
+  local name = string.match(before[i], '^(.*):n$')
+  if name then
+    denials[#denials + 1] = { name, before[i + 1], redis.call('HGET', KEYS[1], name .. ':e') or 0 }
+  end
+end
+table.sort(denials, function(one, other) return one[1] < other[1] end)
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'doc', ARGV[4], 'expired', ARGV[5])
 redis.call('HSET', KEYS[2], 'epoch', epoch)
@@ -55,5 +65,8 @@ end
 if behind then
   redis.call('XADD', KEYS[4], mark, 'k', 'mark')
   redis.call('XTRIM', KEYS[4], 'MAXLEN', 0)
+end
+for _, counted in ipairs(denials) do
+  tell_denials(unpack(counted))
 end
 return { 'INSTALLED', now }

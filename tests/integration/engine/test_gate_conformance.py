@@ -45,6 +45,7 @@ from engine.admission.reference_state import (
     ANSWER_MS,
     EXPIRE_HOLD,
     HELD,
+    TELL_DENIALS,
     Agenda,
     Counters,
     EventId,
@@ -190,7 +191,7 @@ class History(RuleBasedStateMachine):
         self.now = self.waited_for = NOON
         self.model = ReferenceGate(lambda: self.now)
         self.agreed = True
-        self.version, self.epoch = 1, 0
+        self.version, self.epoch, self.cap = 1, 0, 0
         # Decisions in the order in which they were asked for and allowed, with the holds as first and last seen.
         self.asked: list[str] = []
         self.first_records: dict[str, str] = {}
@@ -212,11 +213,15 @@ class History(RuleBasedStateMachine):
 
     @initialize(
         start=some(
-            version=range(1, len(EDITIONS) + 1), now=(BEFORE_MONTH_ENDS, NOON), holds=usually(0, 18), apart=(0, 7)
+            version=range(1, len(EDITIONS) + 1),
+            now=(BEFORE_MONTH_ENDS, NOON),
+            holds=usually(0, 18),
+            apart=(0, 7),
+            cap=usually(0, 1, 2, 5),
         )
     )
     def begins(self, start: dict[str, int]) -> None:
-        self.version, self.now = start["version"], start["now"]
+        self.version, self.now, self.cap = start["version"], start["now"], start["cap"]
         # More than one check may expire, at one time or one after the other.
         for number in range(start["holds"]):
             self.ledger[1].append(
@@ -431,7 +436,18 @@ class History(RuleBasedStateMachine):
         plan = plan_of(agent, self.now // DAY + days, version)
         not_before = 0 if early is None else self.now + early
         return Check(
-            plan, version, self.new_decision(), reserve, hold_ms, "", '["body"]', PRICING, not_before_ms=not_before
+            plan,
+            version,
+            self.new_decision(),
+            reserve,
+            hold_ms,
+            "",
+            '["body"]',
+            PRICING,
+            not_before_ms=not_before,
+            stream_cap=self.cap,
+            estimate_micros=reserve + 1,
+            alike=f"{agent}|team|",
         )
 
     def new_decision(self) -> str:
@@ -562,7 +578,7 @@ def snapshot(org: Organization, plan: CallPlan, now: int) -> dict[str, Any]:
         "counted": ([org.windows_of(rate.name).usage(now) for rate in plan.rates], dict(org.answers)),
         "totals": {name: str(total) for name, total in org.counters.totals.items()},
         "holds": dict(org.holds.calls),
-        "times": dict(org.agenda.times),
+        "times": {entry: at for entry, at in org.agenda.times.items() if entry[0] != TELL_DENIALS},
     }
 
 
@@ -573,14 +589,15 @@ def epoch_of(part: Counters | Holds | Agenda) -> dict[str, str]:
 def counters_of(org: Organization) -> dict[str, str]:
     state = org.counters
     installed = {"doc": str(state.document_version), "expired": state.expired_holds} if state.document_version else {}
-    return epoch_of(state) | installed | {name: str(total) for name, total in state.totals.items()}
+    denials = {name: f"{many.calls}:{many.estimate_micros}" for name, many in state.denials.items()}
+    return epoch_of(state) | installed | {name: str(total) for name, total in state.totals.items()} | denials
 
 
 def readable(fields: dict[str, str]) -> dict[str, str]:
     """The counters' fields as `counters_of` tells them: an amount that is not there is nought."""
     told = {name: text for name, text in fields.items() if name in {"epoch", "doc", "expired"}}
     for name in {field[:-2] for field in fields if field not in told}:
-        told[name] = ":".join(fields.get(f"{name}:{part}", "0") for part in "shx")
+        told[name] = ":".join(fields.get(f"{name}:{part}", "0") for part in ("ne" if f"{name}:n" in fields else "shx"))
     return told
 
 

@@ -388,6 +388,66 @@ def test_an_installed_state_is_just_what_it_was_told_and_nothing_of_the_one_befo
     assert gate.says(Install(ORG, (ms, seq + 1), 2, 4, "charge")) == ["OUTDATED"]
 
 
+# Denials past the cap of the stream
+
+
+def denial(decision_id: str, alike: str = "hook|team", *, cap: int = 1, estimate: int = 7) -> Check:
+    return replace(check(decision_id), denied="policy_deny", stream_cap=cap, estimate_micros=estimate, alike=alike)
+
+
+def told_together(gate: Gate) -> list[tuple[int, str, str, str]]:
+    """When, how many, their estimates and what they are alike in."""
+    many = [event for event in gate.events() if event["k"] == "denied_many"]
+    assert all(event["d"] == "" for event in many)
+    return [(int(event["t"]), event["n"], event["m"], event["a"]) for event in many]
+
+
+def test_denials_have_events_of_their_own_until_so_many_wait(gate: Gate) -> None:
+    for number in range(5):
+        gate.ask(denial(f"d{number}", cap=3))
+    assert [event["d"] for event in gate.events()] == ["d0", "d1", "d2"]
+    for number in range(5, 9):
+        gate.ask(denial(f"d{number}", cap=0))
+    assert len(gate.events()) == 7
+
+
+def test_a_call_that_is_allowed_has_its_event_however_many_wait(gate: Gate) -> None:
+    for number in range(3):
+        assert gate.ask(replace(check(f"d{number}", CallPlan(ORG)), stream_cap=1)).status == "ALLOWED"
+    assert [event["d"] for event in gate.events()] == ["d0", "d1", "d2"]
+
+
+def test_denials_alike_become_one_event_once_their_second_is_over(gate: Gate) -> None:
+    gate.ask(denial("d0"), at=NOON + 1)
+    for number, (at, alike) in enumerate(((2, "hook|"), (999, "hook|"), (999, "bot|"), (1000, "hook|")), start=1):
+        gate.ask(denial(f"d{number}", alike), at=NOON + at)
+    assert told_together(gate) == [
+        (NOON, "1", "7", "policy_deny|bot|"),
+        (NOON, "2", "14", "policy_deny|hook|"),
+    ]
+    gate.ask(Sweep(ORG), at=NOON + 1999)
+    assert len(told_together(gate)) == 2
+    gate.ask(Sweep(ORG), at=NOON + 2000)
+    assert told_together(gate)[2:] == [(NOON + 1000, "1", "7", "policy_deny|hook|")]
+    assert not [name for name in gate.client.hgetall(COUNTERS) if "|hook|" in name or "|bot|" in name]
+    assert list(gate.agenda()) == ["epoch:1"]
+
+
+def test_counted_denials_are_told_before_another_state_takes_their_place(gate: Gate) -> None:
+    for number, alike in enumerate(("a", "c", "c", "b")):
+        gate.ask(denial(f"d{number}", alike))
+    gate.client.xtrim(EVENTS, maxlen=0)
+    assert gate.ask(Install(ORG, (NOON + DAY, 0), 2, 1, "charge")).status == "INSTALLED"
+    assert [(many, alike) for _, many, _, alike in told_together(gate)] == [
+        ("1", "policy_deny|b"),
+        ("2", "policy_deny|c"),
+    ]
+    # Behind the cursor nobody would read them.
+    first: Any = gate.client.xrange(EVENTS)
+    assert all(int(stream_id.partition("-")[0]) >= NOON + DAY for stream_id, _ in first)
+    assert set(gate.client.hgetall(COUNTERS)) == {"epoch", "doc", "expired"}
+
+
 def test_the_stream_of_an_organization_without_events_is_not_made(gate: Gate) -> None:
     assert not gate.client.exists(EVENTS)
     assert gate.says(Install(ORG, (0, 0), 2, 1, "charge")) == ["INSTALLED"]
