@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.ledger.database import Database
@@ -25,15 +25,18 @@ class Failures:
         return f"{len(self.sentences)} of {self.organizations} organizations"
 
 
-def for_each_organization(database: Database, what: str, do: Callable[[str], None]) -> Failures:
-    """Do it for every organization; `what` names it in the log when it fails."""
-    with database.read() as connection:
-        names = organization_ids(connection)
+def for_each_organization(
+    database: Database, what: str, do: Callable[[str], None], *, among: Sequence[str] | None = None
+) -> Failures:
+    """Do it for every organization, or for those `among` them; `what` names it in the log when it fails."""
+    if among is None:
+        with database.read() as connection:
+            among = organization_ids(connection)
     sentences = []
-    for org_id in names:
+    for org_id in among:
         try:
             do(org_id)
         except Exception as error:
             logger.exception("cannot %s %s", what, org_id)
             sentences.append(f"{org_id}: {type(error).__name__}: {error}")
-    return Failures(len(names), tuple(sentences))
+    return Failures(len(among), tuple(sentences))

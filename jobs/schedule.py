@@ -23,6 +23,8 @@ from engine.settings import Settings
 from jobs.costs import calibrate_all, count_variance
 from jobs.delivery.sender import build_channels, deliver_due
 from jobs.evaluation import evaluate_all
+from jobs.retention import keep_months
+from jobs.rollups import count_rollups
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,9 @@ VARIANCE_EVERY_SECONDS = 300.0
 """The pages of engineers; a price is not tuned by the minute."""
 CALIBRATE_EVERY_SECONDS = 3600.0
 """One a day is kept; an hour after midnight UTC at the latest, or when a worker is there again."""
+RETENTION_EVERY_SECONDS = 3600.0
+ROLLUPS_EVERY_SECONDS = 10.0
+"""While an upgrade has left some to be counted, about half of the time is spent on it."""
 MISFIRE_GRACE_SECONDS = 30
 """A tick that is late by less still runs; the library's own second would drop ticks of a busy machine."""
 
@@ -73,11 +78,19 @@ def build_scheduler(
     def calibration() -> None:
         calibrate_all(database, clock())
 
+    def retention() -> None:
+        keep_months(database, settings.retention_months, clock())
+
+    def rollups() -> None:
+        count_rollups(database, clock())
+
     for name, work, seconds in (
         ("evaluate", evaluate, evaluate_every),
         ("deliver", deliver, deliver_every),
         (VARIANCE_JOB, variance, VARIANCE_EVERY_SECONDS),
         ("calibration", calibration, CALIBRATE_EVERY_SECONDS),
+        ("retention", retention, RETENTION_EVERY_SECONDS),
+        ("rollups", rollups, ROLLUPS_EVERY_SECONDS),
     ):
         scheduler.add_job(
             beating(database, name, work, clock),

@@ -34,5 +34,6 @@ def running_worker(settings: Settings) -> Iterator[Database]:
         try:
             yield database
         finally:
-            scheduler.shutdown()
+            # First of all: a job may take a while, and the leases are wanted by others.
             writer.stop()
+            scheduler.shutdown()

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, or_, select, update
 
 from engine.clock import utc_now
-from engine.ledger.tables import organizations
+from engine.ledger.tables import document_versions, organizations
 from engine.ledger.upsert import insert_or
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBacklog:
+    """Events that wait in the stream for the ledger writer, and when the oldest of them was recorded."""
+
+    events: int
+    since: datetime | None
+
+
+def note_backlog(connection: Connection, org_id: str, backlog: StreamBacklog, now: datetime) -> None:
+    """Say in SQL what waits in the stream."""
+    connection.execute(
+        update(organizations)
+        .where(organizations.c.org_id == org_id)
+        .values(backlog=backlog.events, backlog_since=backlog.since, backlog_seen_at=now)
+    )
 
 
 def ensure_organization(connection: Connection, org_id: str, *, lock: bool = False) -> None:
@@ -23,6 +41,18 @@ def ensure_organization(connection: Connection, org_id: str, *, lock: bool = Fal
 def organization_ids(connection: Connection) -> list[str]:
     """Every known organization."""
     return list(connection.execute(select(organizations.c.org_id).order_by(organizations.c.org_id)).scalars())
+
+
+def governed_organization_ids(connection: Connection) -> list[str]:
+    """Every organization that has a governance document."""
+    return list(
+        connection.execute(select(document_versions.c.org_id).distinct().order_by(document_versions.c.org_id)).scalars()
+    )
+
+
+def decisions_kept_from(connection: Connection, org_id: str) -> datetime | None:
+    """Rollups of before this instant cannot be counted anew: retention has dropped what they were counted from."""
+    return connection.scalar(select(organizations.c.decisions_kept_from).where(organizations.c.org_id == org_id))
 
 
 def take_lease(connection: Connection, org_id: str, holder: str, now: datetime, seconds: int) -> bool:

@@ -13,6 +13,8 @@ from engine.admission.plan import PlannedCounter, plan_counters
 from engine.admission.record import HoldRecord
 from engine.clock import to_ms
 from engine.document.schema import GovernanceDocument
+from engine.ledger.budget_moves import Thresholds, crossed, key_of
+from engine.ledger.budget_totals import add_crossings, stored_counters
 from engine.ledger.tables import budget_usage, decisions
 from engine.periods import PERIOD_KINDS, Period, period_of
 from engine.pricing.basis import Pricing
@@ -66,10 +68,15 @@ def recount(connection: Connection, document: GovernanceDocument, now: datetime)
 
 
 def replace_budget_usage(connection: Connection, org_id: str, counted: Recount, now: datetime) -> None:
-    """Make the `budget_usage` rows of the counted periods say what was counted; budgets that are gone lose theirs."""
+    """Make the `budget_usage` rows of the counted periods say what was counted; budgets that are gone lose theirs.
+
+    A lowered limit is passed by what is spent already; so is that of a new budget. Such crossings are noted.
+    """
+    _note_crossings(connection, org_id, counted, now)
     rows: list[dict[str, Any]] = []
     for totals in counted.totals.values():
         counter = totals.counter
+        thresholds = Thresholds.of(counter)
         rows.append(
             {
                 "org_id": org_id,
@@ -81,6 +88,8 @@ def replace_budget_usage(connection: Connection, org_id: str, counted: Recount, 
                 "period_end": counter.period.end,
                 "limit_micros": counter.limit_micros,
                 "execution_limit": counter.execution_limit,
+                "warning_threshold": thresholds.warning,
+                "degradation_threshold": thresholds.degradation,
                 "spent_micros": totals.spent_micros,
                 "held_micros": totals.held_micros,
                 "executions": totals.executions,
@@ -100,6 +109,17 @@ def replace_budget_usage(connection: Connection, org_id: str, counted: Recount, 
     )
     if rows:
         connection.execute(insert(budget_usage), rows)
+
+
+def _note_crossings(connection: Connection, org_id: str, counted: Recount, now: datetime) -> None:
+    totals = {key_of(each.counter): each for each in counted.totals.values()}
+    stored = stored_counters(connection, org_id, sorted(totals))
+    passed = []
+    for key, total in totals.items():
+        before = stored[key].thresholds if key in stored else None
+        after = Thresholds.of(total.counter)
+        passed += [(key, crossing) for crossing in crossed(total.spent_micros, before, after, (), now)]
+    add_crossings(connection, org_id, passed, now)
 
 
 def _open_holds(connection: Connection, document: GovernanceDocument) -> list[tuple[datetime, OpenHold]]:

@@ -1,93 +1,70 @@
-"""Add deltas to the `usage` and `budget_usage` rows, or open the rows."""
+"""Add changes to the rollup tables, and remove what they keep only for a while."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, Table, delete, select
 
-from engine.ledger.rollups import DIMENSIONS, BudgetKey, Deltas
-from engine.ledger.tables import budget_usage, usage
-from engine.ledger.upsert import insert_or
+from engine.ledger.bulk import upsert_rows
+from engine.ledger.database import Database
+from engine.ledger.organizations import organization_ids
+from engine.ledger.rollups import LIMIT_AMOUNTS, USAGE_AMOUNTS, USER_AMOUNTS, Rollups, minutes_from
+from engine.ledger.tables import latencies, limits, policies, usage, users
 
-BudgetLimits = dict[BudgetKey, dict[str, Any]]
-"""Limits and period bounds of counters that may need a row."""
+PRUNE_BATCH = 500
+"""Rows to remove in one transaction, and what more the last of their minutes has."""
 
-_BUDGET_KEY = ("budget_id", "scope", "period", "period_label")
-_BUDGET_AMOUNTS = ("spent_micros", "held_micros", "executions")
-_USAGE_AMOUNTS = (
-    "decisions",
-    "estimate_micros",
-    "reserve_micros",
-    "spent_micros",
-    "settled",
-    "settled_estimate_micros",
-    "actual_micros",
-    "failed",
-    "cancelled",
-    "expired",
-    "fail_open",
-)
+ROLLUPS: dict[str, tuple[Table, tuple[str, ...], tuple[str, ...]]] = {
+    "usage": (usage, USAGE_AMOUNTS, ()),
+    "latencies": (latencies, ("calls",), ()),
+    "limits": (limits, LIMIT_AMOUNTS, ("peak_permille",)),
+    "policies": (policies, ("decisions",), ()),
+    "users": (users, USER_AMOUNTS, ()),
+}
+"""The rollup tables, what they sum up, and what they keep the largest of; their keys are the columns before."""
 
 
-def add_usage(connection: Connection, org_id: str, deltas: Deltas) -> None:
-    """Add the deltas of `usage` cells."""
-    rows = [
-        {
-            "org_id": org_id,
-            **dict(zip(("grain", "bucket", *DIMENSIONS), key, strict=True)),
-            **{name: cell.get(name, 0) for name in _USAGE_AMOUNTS},
-        }
-        for key, cell in deltas.usage.items()
-    ]
-    if not rows:
-        return
-    statement = insert_or(connection, usage)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[column.name for column in usage.primary_key],
-            set_={name: usage.c[name] + statement.excluded[name] for name in _USAGE_AMOUNTS},
-        ),
-        rows,
-    )
+def key_columns(table: Table) -> tuple[str, ...]:
+    """The columns of a table's primary key, in its order."""
+    return tuple(column.name for column in table.primary_key)
 
 
-def add_budget_usage(
-    connection: Connection,
-    org_id: str,
-    deltas: Deltas,
-    limits: BudgetLimits,
-    now: datetime,
-) -> None:
-    """Add the deltas of budget counters; `limits` has those that a check of this batch used."""
-    opened, moved = [], []
-    for key, amounts in deltas.budgets.items():
-        identity = dict(zip(_BUDGET_KEY, key, strict=True))
-        change = {name: amounts.get(name, 0) for name in _BUDGET_AMOUNTS}
-        row = {"org_id": org_id, "updated_at": now, **identity, **change}
-        if key in limits:
-            opened.append({**row, **limits[key]})
-        else:
-            moved.append({f"the_{name}": value for name, value in row.items()})
-    if opened:
-        statement = insert_or(connection, budget_usage)
-        replaced = ("limit_micros", "execution_limit", "updated_at")
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[column.name for column in budget_usage.primary_key],
-                set_={name: budget_usage.c[name] + statement.excluded[name] for name in _BUDGET_AMOUNTS}
-                | {name: statement.excluded[name] for name in replaced},
-            ),
-            opened,
+def add_rollups(connection: Connection, org_id: str, rollups: Rollups, now: datetime) -> None:
+    """Add changes to the rollup tables, opening rows where there are none."""
+    for name, rows in rollups.rows(org_id, minutes_from(now)).items():
+        table, added, largest = ROLLUPS[name]
+        upsert_rows(
+            connection,
+            table,
+            (*key_columns(table), *added, *largest),
+            [(*key, *amounts) for key, amounts in rows.items()],
+            added=added,
+            largest=largest,
         )
-    if moved:
-        connection.execute(
-            update(budget_usage)
-            .where(*(budget_usage.c[name] == bindparam(f"the_{name}") for name in ("org_id", *_BUDGET_KEY)))
-            .values(
-                {name: budget_usage.c[name] + bindparam(f"the_{name}") for name in _BUDGET_AMOUNTS}
-                | {"updated_at": bindparam("the_updated_at")}
-            ),
-            moved,
-        )
+
+
+def prune_minutes(database: Database, before: datetime) -> int:
+    """Remove rollup rows by the minute of before `before`, of every organization; how many they were.
+
+    `before` is earlier than `MINUTES_KEPT` ago, so that no writer opens such rows again, even if its clock is behind.
+    A few at a time, so that others can write in between.
+    """
+    with database.read() as connection:
+        known = organization_ids(connection)
+    # One organization after the other, because the keys begin with it.
+    return sum(_prune(database, table, org_id, before) for org_id in known for table in (usage, latencies))
+
+
+def _prune(database: Database, table: Table, org_id: str, before: datetime) -> int:
+    removed = 0
+    while True:
+        with database.write() as connection:
+            old = table.c.org_id == org_id, table.c.grain == "minute", table.c.bucket < before
+            buckets = select(table.c.bucket).where(*old).order_by(table.c.bucket)
+            # Whole minutes, because the databases have no common way to delete just so many rows of a larger key.
+            last = connection.execute(buckets.offset(PRUNE_BATCH - 1).limit(1)).scalar_one_or_none()
+            through = () if last is None else (table.c.bucket <= last,)
+            removed += connection.execute(delete(table).where(*old, *through)).rowcount
+        if last is None:
+            return removed

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, update
 
-from engine.admission.record import CheckRecord
-from engine.clock import from_ms
-from engine.decision import BudgetMarks
-from engine.ledger.entries import Checked, Closed, LedgerEvent
-from engine.ledger.pending import forget_pending
-from engine.ledger.rollups import BudgetKey, Deltas
-from engine.ledger.tables import decisions, events, organizations
-from engine.ledger.totals import BudgetLimits, add_budget_usage, add_usage
-from engine.pricing.usage import Usage
-
-_CLOSED_STATES = {"settle": "settled", "cancel": "cancelled", "expired": "expired"}
-_CHANGING = (
-    "state",
-    "spent_micros",
-    "actual_micros",
-    "success",
-    "closed_at",
-    *Usage._fields,
+from engine.decision import COST_REASONS, EXECUTION_REASONS
+from engine.ledger.budget_moves import BudgetMoves
+from engine.ledger.budget_totals import add_budget_usage
+from engine.ledger.bulk import insert_rows, rows_with_keys, update_rows
+from engine.ledger.decision_rows import (
+    CHANGING,
+    COUNTED,
+    close,
+    count_denied_many,
+    decision_row,
+    examined_in,
+    examined_of,
 )
+from engine.ledger.entries import Checked, Closed, DeniedMany, LedgerEvent
+from engine.ledger.event_log import append_events
+from engine.ledger.pending import forget_pending
+from engine.ledger.rollups import Examined, Rollups
+from engine.ledger.tables import decisions, organizations
+from engine.ledger.totals import add_rollups
+
+_ID = ("decision_id",)
+_COLUMNS = tuple(column.name for column in decisions.columns)
+_BUDGET_REASONS = frozenset({*COST_REASONS.values(), *EXECUTION_REASONS.values()})
 
 
 class CursorMoved(Exception):
@@ -55,39 +59,97 @@ def write_events(
     _move_cursor(connection, org_id, batch, cursor, holder, drained_through)
     if not batch:
         return
-    _insert_events(connection, org_id, batch, now)
-    rows = _known_decisions(connection, batch)
-    known = set(rows)
-    changed: set[str] = set()
-    replaced: set[str] = set()
-    deltas = Deltas()
-    limits: BudgetLimits = {}
+    append_events(connection, org_id, batch, now)
+    changes = _Changes(org_id, _known_decisions(connection, batch))
     for event in batch:
-        if isinstance(event.fact, Checked):
-            earlier = rows.get(event.decision_id)
-            if earlier is not None and _overrules(event, event.fact, earlier):
-                deltas.count_check(earlier, -1)
-                replaced.add(event.decision_id)
-                earlier = None
-            if earlier is None:
-                rows[event.decision_id] = _decision_row(org_id, event, event.fact)
-                _count_check(deltas, limits, rows[event.decision_id], event.fact)
-        elif event.fact is not None:
-            row = rows.get(event.decision_id)
-            # Without a check there is nothing to close: its event was lost with Redis.
-            if row is not None:
-                _close(deltas, row, event, event.fact)
-                changed.add(event.decision_id)
-    if replaced & known:
-        connection.execute(delete(decisions).where(decisions.c.decision_id.in_(replaced & known)))
-        known -= replaced
-    new = [row for decision_id, row in rows.items() if decision_id not in known]
-    if new:
-        connection.execute(insert(decisions), new)
-    _update_decisions(connection, [rows[decision_id] for decision_id in changed if decision_id in known])
-    add_usage(connection, org_id, deltas)
-    add_budget_usage(connection, org_id, deltas, limits, now)
+        changes.take(event)
+    replaced = sorted(changes.replaced)
+    if replaced:
+        for row in rows_with_keys(connection, decisions, _ID, [(each,) for each in replaced], (*COUNTED, "tests")):
+            stored = row._asdict()
+            changes.rollups.count_decision(stored, examined_of(stored), -1)
+        connection.execute(delete(decisions).where(decisions.c.decision_id.in_(replaced)))
+    changes.count()
+    insert_rows(connection, decisions, _COLUMNS, list(map(itemgetter(*_COLUMNS), changes.new_rows)))
+    update_rows(
+        connection, decisions, _ID, CHANGING, list(map(itemgetter("decision_id", *CHANGING), changes.changed_rows))
+    )
+    add_rollups(connection, org_id, changes.rollups, now)
+    add_budget_usage(connection, org_id, changes.budgets, now)
     forget_pending(connection, [(event.decision_id, event.kind) for event in batch if event.waited])
+
+
+class _Changes:
+    """What a batch does to decisions and totals, worked out in memory."""
+
+    def __init__(self, org_id: str, known: dict[str, dict[str, Any]]) -> None:
+        self.rollups = Rollups()
+        self.budgets = BudgetMoves()
+        self.replaced: set[str] = set()
+        self._org_id = org_id
+        self._rows = known
+        # Made in this batch, with what they were tested against.
+        self._new: dict[str, Examined] = {}
+        # Changed by this batch: as they were before.
+        self._before: dict[str, dict[str, Any]] = {}
+
+    @property
+    def new_rows(self) -> list[dict[str, Any]]:
+        """Decisions to insert, by id."""
+        return [self._rows[decision_id] for decision_id in sorted(self._new)]
+
+    @property
+    def changed_rows(self) -> list[dict[str, Any]]:
+        """Decisions to update, by id, as they are now."""
+        return [self._rows[decision_id] for decision_id in sorted(self._before)]
+
+    def take(self, event: LedgerEvent) -> None:
+        """One event, in the stream's order."""
+        fact = event.fact
+        if isinstance(fact, Checked):
+            self._check(event, fact)
+        elif isinstance(fact, Closed):
+            self._close(event, fact)
+        elif isinstance(fact, DeniedMany):
+            count_denied_many(self.rollups, event)
+
+    def count(self) -> None:
+        """Count decisions as the whole batch leaves them: most are made and settled within one."""
+        for decision_id, examined in self._new.items():
+            row = self._rows[decision_id]
+            self.rollups.count_decision(row, examined)
+            self.rollups.count_outcome(row)
+        for decision_id, before in self._before.items():
+            self.rollups.count_outcome(before, -1)
+            self.rollups.count_outcome(self._rows[decision_id])
+
+    def _check(self, event: LedgerEvent, fact: Checked) -> None:
+        decision_id, answer = event.decision_id, fact.answer
+        earlier = self._rows.get(decision_id)
+        if earlier is not None:
+            if not _overrules(event, fact, earlier):
+                return
+            if decision_id not in self._new:
+                self.replaced.add(decision_id)
+            self._before.pop(decision_id, None)
+        row = self._rows[decision_id] = decision_row(self._org_id, event, fact)
+        self._new[decision_id] = examined_in(fact)
+        if answer.allowed:
+            self.budgets.hold(fact.plan.counters, row["reserve_micros"])
+        elif answer.denied_by and answer.reason in _BUDGET_REASONS:
+            place = answer.denied_by - 1
+            self.budgets.deny(fact.plan.counters[place], fact.counted[place][0], event.at)
+
+    def _close(self, event: LedgerEvent, fact: Closed) -> None:
+        decision_id = event.decision_id
+        row = self._rows.get(decision_id)
+        if row is None:
+            # Without a check there is nothing to close: its event was lost with Redis.
+            return
+        if decision_id not in self._new and decision_id not in self._before:
+            self._before[decision_id] = dict(row)
+        close(row, event, fact)
+        self.budgets.close(fact.before, fact.amount_micros, event.at, cancelled=event.kind == "cancel")
 
 
 def _move_cursor(
@@ -116,131 +178,12 @@ def _move_cursor(
         raise CursorMoved(org_id)
 
 
-def _insert_events(connection: Connection, org_id: str, batch: Sequence[LedgerEvent], now: datetime) -> None:
-    # The row is locked by the cursor's move, so the numbers just reserved are ours.
-    after = connection.execute(select(organizations.c.next_seq).where(organizations.c.org_id == org_id)).scalar_one()
-    first = after - len(batch)
-    connection.execute(
-        insert(events),
-        [
-            {
-                "org_id": org_id,
-                "seq": first + index,
-                "stream_id": event.stream_id,
-                "kind": event.kind,
-                "decision_id": event.decision_id,
-                "at": event.at,
-                "written_at": now,
-                "payload": event.payload,
-            }
-            for index, event in enumerate(batch)
-        ],
-    )
-
-
 def _known_decisions(connection: Connection, batch: Sequence[LedgerEvent]) -> dict[str, dict[str, Any]]:
-    ids = {event.decision_id for event in batch}
-    found = connection.execute(select(decisions).where(decisions.c.decision_id.in_(ids)))
-    return {row["decision_id"]: dict(row) for row in found.mappings()}
-
-
-def _decision_row(org_id: str, event: LedgerEvent, fact: Checked) -> dict[str, Any]:
-    record, answer = fact.record, fact.answer
-    marks = BudgetMarks.of(answer.counters, record.reserve_micros)
-    return {
-        "decision_id": event.decision_id,
-        "org_id": org_id,
-        "at": event.at,
-        "agent_id": record.agent_id,
-        "team_id": record.team_id,
-        "user_id": record.user_id,
-        "provider": record.provider,
-        "model": record.model,
-        "environment": record.environment,
-        "complexity": record.complexity,
-        "action": record.action,
-        "outcome": "allowed" if answer.allowed else "denied",
-        "reason": answer.reason.value,
-        "message": answer.message(record.reserve_micros, record.denial),
-        "state": "held" if answer.allowed else "denied",
-        "estimate_micros": record.estimate_micros,
-        "reserve_micros": record.reserve_micros,
-        "spent_micros": 0,
-        "actual_micros": None,
-        "success": None,
-        **record.usage._asdict(),
-        "estimate_basis": record.estimate_basis,
-        "estimated_usage": record.usage.told(),
-        "expires_at": from_ms(answer.expires_ms) if answer.allowed else None,
-        "closed_at": None,
-        "document_version": record.document_version,
-        "price_book_version": record.price_book_version,
-        "prepare_us": record.prepare_us,
-        "outage": record.outage,
-        "fail_open": answer.allowed and bool(record.outage),
-        **asdict(marks),
-        "tests": {
-            "policy": {
-                "effect": record.policy_effect,
-                "reason": record.policy_reason,
-                "matched": list(record.matched_policies),
-                "facts": _policy_facts(record),
-                "shadow": {"effect": record.shadow_effect, "matched": list(record.shadow_policies)},
-            },
-            "counters": [asdict(counter) for counter in answer.counters],
-            "rates": [asdict(rate) for rate in answer.rates],
-        },
-    }
-
-
-def _policy_facts(record: CheckRecord) -> dict[str, Any]:
-    """What policies saw beyond the decision's own columns, as far as it was known."""
-    facts = {"country": record.country, "ip": record.ip, "tags": record.tags}
-    return {name: value for name, value in facts.items() if value not in ("", None)}
+    ids = sorted({event.decision_id for event in batch})
+    found = rows_with_keys(connection, decisions, _ID, [(each,) for each in ids], COUNTED)
+    return {row.decision_id: dict(zip(COUNTED, row, strict=True)) for row in found}
 
 
 def _overrules(event: LedgerEvent, fact: Checked, earlier: dict[str, Any]) -> bool:
     """Whether the caller was told yes by its own process while the gate's no was lost on its way."""
     return event.waited and fact.answer.allowed and earlier["outcome"] == "denied"
-
-
-def _count_check(deltas: Deltas, limits: BudgetLimits, row: dict[str, Any], fact: Checked) -> None:
-    deltas.count_check(row)
-    if not fact.answer.allowed:
-        return
-    keys: list[BudgetKey] = []
-    for counter in fact.plan.counters:
-        key = (counter.budget_id, counter.scope, counter.period.kind, counter.period.label)
-        keys.append(key)
-        limits[key] = {
-            "period_start": counter.period.start,
-            "period_end": counter.period.end,
-            "limit_micros": counter.limit_micros,
-            "execution_limit": counter.execution_limit,
-        }
-    deltas.hold(keys, row["reserve_micros"])
-
-
-def _close(deltas: Deltas, row: dict[str, Any], event: LedgerEvent, fact: Closed) -> None:
-    before = dict(row)
-    row["state"] = _CLOSED_STATES[event.kind]
-    row["spent_micros"] = fact.amount_micros
-    row["closed_at"] = event.at
-    if event.kind == "settle":
-        row["actual_micros"] = fact.amount_micros
-        row["success"] = fact.success
-        if fact.usage:
-            # As a whole: who tells input tokens may count in those that were expected from a cache.
-            row.update({name: fact.usage.get(name) for name in Usage._fields})
-    deltas.count_change(before, row)
-    deltas.close(fact.before, fact.amount_micros, cancelled=event.kind == "cancel")
-
-
-def _update_decisions(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(
-            update(decisions)
-            .where(decisions.c.decision_id == bindparam("the_id"))
-            .values({name: bindparam(f"new_{name}") for name in _CHANGING}),
-            [{"the_id": row["decision_id"], **{f"new_{name}": row[name] for name in _CHANGING}} for row in rows],
-        )

@@ -150,6 +150,7 @@ def test_what_the_gate_did_not_write_is_kept_as_it_is_and_blocks_nothing(acme_on
     good = acme.events()[0]
     some_id = new_decision_id()
     hold = "H 1 0 webhook,,standard org|acme|month|2026-11"
+    together = {"k": "denied_many", "d": "", "t": 1, "n": 2, "m": 3, "a": "budget_daily_cost|hook||webhook||standard|"}
     strange: list[dict[Any, Any]] = [
         {"k": "check"},
         {"x": "y"},
@@ -164,6 +165,14 @@ def test_what_the_gate_did_not_write_is_kept_as_it_is_and_blocks_nothing(acme_on
         {"k": "settle", "d": decision.id, "t": 1, "h": hold, "m": 1, "b": '{"input_tokens": "many"}'},
         {"k": "settle", "d": decision.id, "t": 1, "h": hold, "m": 1, "b": '{"note": "\\u0000"}'},
         {"k": "expired", "d": some_id, "t": 1, "h": "", "m": 1},
+        {**together, "a": "budget_daily_cost|hook||webhook||standard"},
+        {**together, "a": "unheard|hook||webhook||standard|"},
+        {**together, "a": "allowed|hook||webhook||standard|"},
+        {**together, "a": f"budget_daily_cost|{'h' * 129}||webhook||standard|"},
+        {**together, "a": "budget_daily_cost|hook||webhook||simple beyond measure|"},
+        {**together, "d": some_id},
+        {**together, "n": "-1"},
+        {**together, "m": "a lot"},
         {**good, "d": some_id, "b": good["b"].replace('"hook"', '"' + "h" * 500 + '"', 1)},
         {**good, "d": some_id, "b": "[" * 50_000},
         {**good, "d": some_id, "a": "whatever"},

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 from engine.alerting.heartbeats import record_failure, record_success
-from engine.ledger.tables import heartbeats
+from engine.ledger.organizations import ensure_organization
+from engine.ledger.tables import heartbeats, latencies, organizations
 from engine.settings import Settings
 from jobs.schedule import build_scheduler
 from tests.support.broken_documents import change_versions
@@ -52,15 +54,33 @@ def test_a_crossing_becomes_a_slack_message_and_every_job_beats(office: Office, 
     office.publish(HUNDRED, channels={"ops": {"slack": "#ops"}}, routes={"critical": ["ops"]})
     settings = Settings(slack_token=SecretStr(fake_slack.token), slack_base_url=fake_slack.base_url)
     with running(office, settings):
-        wait_until(lambda: len(beats(office)) == 4)
+        wait_until(lambda: len(beats(office)) == 6)
         assert fake_slack.requests == []
         office.spend(96 * USD)
         fake_slack.wait_for_requests(1)
         wait_until(lambda: office.states() == ["delivered"])
     assert len(fake_slack.messages) == 1
     assert {job: row.last_success_at for job, row in beats(office).items()} == dict.fromkeys(
-        ("evaluate", "deliver", "variance", "calibration"), office.now
+        ("evaluate", "deliver", "variance", "calibration", "retention", "rollups"), office.now
     )
+
+
+def test_the_jobs_count_what_an_upgrade_has_left_and_remove_old_minutes(office: Office) -> None:
+    with office.database.write() as connection:
+        ensure_organization(connection, "acme")
+        connection.execute(update(organizations).values(rollups_due_from=office.now - timedelta(days=3)))
+        for age in (timedelta(hours=1), timedelta(days=30)):
+            connection.execute(
+                insert(latencies).values(
+                    org_id="acme", grain="minute", bucket=office.now - age, metric="prepare_us", bin=1, calls=1
+                )
+            )
+    with running(office, Settings()):
+        wait_until(lambda: {"rollups", "retention"} <= beats(office).keys())
+    with office.database.read() as connection:
+        assert connection.execute(select(organizations.c.rollups_due_from)).scalar_one() is None
+        # The younger one has no decision; the older one's time is over, whatever is kept.
+        assert connection.execute(select(latencies.c.bucket)).scalars().all() == []
 
 
 def test_every_process_may_have_a_scheduler(office: Office, fake_slack: FakeSlack) -> None:
@@ -88,7 +108,9 @@ def test_a_job_that_fails_shows_in_the_heartbeats_and_runs_again(office: Office)
 
 def test_ticks_are_neither_dropped_when_late_nor_piled_up(office: Office) -> None:
     scheduler = build_scheduler(office.database, Settings())
-    assert sorted(job.id for job in scheduler.get_jobs()) == ["calibration", "deliver", "evaluate", "variance"]
+    assert sorted(job.id for job in scheduler.get_jobs()) == [
+        "calibration", "deliver", "evaluate", "retention", "rollups", "variance",
+    ]  # fmt: skip
     scheduler.start(paused=True)
     for job in scheduler.get_jobs():
         assert (job.misfire_grace_time, job.coalesce, job.max_instances) == (30, True, 1)

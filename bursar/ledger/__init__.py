@@ -1,0 +1,1 @@
+"""`bursar ledger`: look after what the ledger keeps."""
