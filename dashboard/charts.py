@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from dashboard.palette import Palette
+from dashboard.windows import Window
 from dashboard.wording import GROUPS, count, money, percent, plural, reason_group
 from engine.ledger.queries.budgets import BudgetUse
-from engine.ledger.queries.usage import OTHER, UsageCell, UsageWindow
+from engine.ledger.queries.spend import OTHER
+from engine.ledger.queries.usage_series import UsageCell
 from engine.money import MICROS_PER_USD
 
 HEIGHT = 300
@@ -35,7 +37,7 @@ class Chart:
 
 
 def spend_over_time(
-    cells: Sequence[UsageCell], window: UsageWindow, names: Sequence[str], words: str, palette: Palette
+    cells: Sequence[UsageCell], window: Window, names: Sequence[str], words: str, palette: Palette
 ) -> Chart:
     """Stacked bars of spent money per bucket and name; the current, unfinished bucket is lighter."""
     spent: dict[str, dict[datetime, int]] = defaultdict(lambda: defaultdict(int))
@@ -76,7 +78,7 @@ def spend_over_time(
     )
 
 
-def decisions_over_time(cells: Sequence[UsageCell], window: UsageWindow, words: str, palette: Palette) -> Chart:
+def decisions_over_time(cells: Sequence[UsageCell], window: Window, words: str, palette: Palette) -> Chart:
     """Stacked bars of decisions per bucket and cause, the denied ones at the bottom."""
     counts: dict[str, dict[datetime, int]] = defaultdict(lambda: defaultdict(int))
     for cell in cells:
@@ -210,7 +212,7 @@ def _escape(text: str) -> str:
 
 def _add_bars(
     figure: go.Figure,
-    window: UsageWindow,
+    window: Window,
     name: str,
     colour: str,
     values: dict[datetime, float] | dict[datetime, int],
@@ -236,11 +238,11 @@ def _add_bars(
     )
 
 
-def _is_unfinished(bucket: datetime, window: UsageWindow) -> bool:
+def _is_unfinished(bucket: datetime, window: Window) -> bool:
     return (window.end - bucket).total_seconds() * 1000 <= _PERIOD_MS[window.grain]
 
 
-def _time_axes(figure: go.Figure, window: UsageWindow, palette: Palette) -> None:
+def _time_axes(figure: go.Figure, window: Window, palette: Palette) -> None:
     figure.update_layout(barmode="stack", height=HEIGHT)
     _looks(figure, palette)
     figure.update_xaxes(

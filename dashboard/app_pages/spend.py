@@ -18,10 +18,11 @@ from dashboard.frame import (
     page_head,
 )
 from dashboard.notices import notifications
-from dashboard.reading import RANGES, SpendView, first_range, ledger_url, read_spend
+from dashboard.reading import SpendView, ledger_url, read_spend
+from dashboard.windows import RANGES, first_range
 from dashboard.wording import count, money, named, percent, plain, plural
 from engine.clock import utc_now
-from engine.ledger.queries.usage import Split
+from engine.ledger.queries.spend import Split
 
 SPLITS = ["Agent", "Provider", "Team"]
 
@@ -44,7 +45,7 @@ def numbers(view: SpendView) -> None:
         "Spent this month",
         money(month.spent_micros),
         help="Settled cost since the first of the month (UTC), and expired holds at their reserve.",
-        delta=f"{money(month.latest_spent_micros)} today",
+        delta=f"{money(view.today_micros)} today",
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -99,7 +100,7 @@ def card(chart: Chart, key: str, note: str) -> None:
 
 def agents(view: SpendView) -> None:
     """Who spent it."""
-    total = sum(agent.spent_micros for agent in view.agents)
+    total = sum(agent.sums.spent_micros for agent in view.agents)
     st.subheader(f"Agents in {words}", anchor=False)
     st.caption("Choose a row to see the decisions of its agent.")
     chosen = st.dataframe(
@@ -108,12 +109,12 @@ def agents(view: SpendView) -> None:
                 "Agent": agent.agent_id,
                 "Team": named(agent.team_id),
                 "Provider": agent.provider,
-                "Spent": money(agent.spent_micros),
-                "Share": 100 * agent.spent_micros / total if total else 0.0,
-                "Allowed": agent.allowed,
-                "Denied": agent.denied,
-                "Settled": agent.settled,
-                "Expired": agent.expired,
+                "Spent": money(agent.sums.spent_micros),
+                "Share": 100 * agent.sums.spent_micros / total if total else 0.0,
+                "Allowed": agent.sums.allowed,
+                "Denied": agent.sums.denied,
+                "Settled": agent.sums.settled,
+                "Expired": agent.sums.expired,
             }
             for agent in view.agents
         ],

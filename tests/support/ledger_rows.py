@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
+
+from sqlalchemy import Connection
 
 from engine.clock import to_ms
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
+from engine.ledger.entries import LedgerEvent
 from engine.ledger.migrate import migrate
-from engine.ledger.tables import alerts, budget_usage, decisions, events, heartbeats, organizations, outbox, usage
+from engine.ledger.tables import alerts, budget_usage, decisions, heartbeats, metadata, organizations, outbox
 from engine.periods import period_of
+from tests.support.chained import append
+from tests.support.ledger_rollups import minutes_kept, rollup_rows
 
 Row = dict[str, Any]
 
@@ -45,7 +50,7 @@ class SeededLedger:
     now: datetime
     decisions: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
-    usage: list[Row] = field(default_factory=list)
+    rollups: dict[str, list[Row]] = field(default_factory=dict)
     budgets: list[Row] = field(default_factory=list)
     alerts: list[Row] = field(default_factory=list)
     outbox: list[Row] = field(default_factory=list)
@@ -66,7 +71,7 @@ def seed_ledger(
     ledger = SeededLedger(org_id, now)
     ledger.decisions = sorted(_decisions(random.Random(seed), ledger, days * per_day, days), key=_order)
     ledger.events = list(_events(ledger))
-    ledger.usage = _usage(ledger.decisions)
+    ledger.rollups = rollup_rows(ledger.decisions, minutes_kept(now))
     ledger.budgets = _budgets(ledger)
     _alerts(ledger)
     beat = now - silent_for
@@ -77,14 +82,14 @@ def seed_ledger(
         )
         for table, rows in (
             (decisions, ledger.decisions),
-            (events, ledger.events),
-            (usage, ledger.usage),
+            *((metadata.tables[name], rows) for name, rows in ledger.rollups.items()),
             (budget_usage, ledger.budgets),
             (alerts, ledger.alerts),
             (outbox, ledger.outbox),
         ):
             if rows:
                 connection.execute(table.insert(), rows)
+        _append_events(connection, ledger)
         connection.execute(heartbeats.delete())
         connection.execute(
             heartbeats.insert(), [{"job": job, "last_success_at": beat} for job in ("ledger", "evaluate", "deliver")]
@@ -156,11 +161,12 @@ def _decision(random_: random.Random, org_id: str, at: datetime, age: timedelta,
         "document_version": 3,
         "price_book_version": "2026-11-01",
         "prepare_us": random_.randint(40, 400),
-        "tests": _tests(org_id, agent_id, at, reason, reserve),
+        "fail_open": not denied and index % 37 == 5,
+        "tests": _tests(org_id, agent_id, at, reason, reserve, shadow=index % 10 == 3),
     }
 
 
-def _tests(org_id: str, agent_id: str, at: datetime, reason: str, reserve: int) -> Row:
+def _tests(org_id: str, agent_id: str, at: datetime, reason: str, reserve: int, *, shadow: bool) -> Row:
     denied_by_policy = reason.startswith("policy")
     month, day = period_of("month", at, "UTC"), period_of("day", at, "UTC")
     spent_today = DAILY_LIMIT - reserve + 40_000 if reason == "budget_daily_cost" else 3_210_000
@@ -185,6 +191,7 @@ def _tests(org_id: str, agent_id: str, at: datetime, reason: str, reserve: int) 
             "effect": "deny" if denied_by_policy else "allow",
             "reason": reason if denied_by_policy else "allowed",
             "matched": ["block_dev"] if reason == "policy_deny" else [] if denied_by_policy else ["office"],
+            "shadow": {"effect": "deny", "matched": ["shadow_geo"] if shadow else []},
         },
         "counters": [dict(zip(names, counter, strict=True)) for counter in counters],
         "rates": [
@@ -201,49 +208,30 @@ def _tests(org_id: str, agent_id: str, at: datetime, reason: str, reserve: int) 
 
 def _events(ledger: SeededLedger) -> Iterator[Row]:
     kinds = {"settled": "settle", "expired": "expired", "cancelled": "cancel"}
-    seq = 0
-    for row in ledger.decisions:
-        facts = [("check", row["at"])]
-        if row["state"] in kinds:
-            facts.append((kinds[row["state"]], row["closed_at"]))
-        for kind, at in facts:
-            seq += 1
-            yield {
-                "org_id": ledger.org_id,
-                "seq": seq,
-                "stream_id": f"{to_ms(at)}-{seq}",
-                "kind": kind,
-                "decision_id": row["decision_id"],
-                "at": at,
-                "written_at": at + timedelta(milliseconds=400),
-                "payload": {"state": row["state"], "spent_micros": row["spent_micros"]},
-            }
+    facts = [("check", row["at"], row) for row in ledger.decisions]
+    facts += [(kinds[row["state"]], row["closed_at"], row) for row in ledger.decisions if row["state"] in kinds]
+    for seq, (kind, at, row) in enumerate(sorted(facts, key=lambda fact: fact[1]), 1):
+        yield {
+            "org_id": ledger.org_id,
+            "seq": seq,
+            "stream_id": f"{to_ms(at)}-{seq}",
+            "kind": kind,
+            "decision_id": row["decision_id"],
+            "at": at,
+            "written_at": at + timedelta(milliseconds=400),
+            "payload": {"state": row["state"], "spent_micros": row["spent_micros"]},
+        }
 
 
-def _usage(rows: list[Row]) -> list[Row]:
-    names = ("team_id", "agent_id", "provider", "model", "complexity", "environment", "outcome", "reason")
-    cells: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row in rows:
-        minute = row["at"].astimezone(UTC).replace(second=0, microsecond=0)
-        hour = minute.replace(minute=0)
-        for grain, bucket in (("minute", minute), ("hour", hour), ("day", hour.replace(hour=0))):
-            cell = cells[(row["org_id"], grain, bucket, *(row[name] for name in names))]
-            settled = row["state"] == "settled"
-            for column, amount in (
-                ("decisions", 1),
-                ("estimate_micros", row["estimate_micros"]),
-                ("reserve_micros", row["reserve_micros"] if row["outcome"] == "allowed" else 0),
-                ("spent_micros", row["spent_micros"]),
-                ("settled", int(settled)),
-                ("settled_estimate_micros", row["estimate_micros"] if settled else 0),
-                ("actual_micros", row["actual_micros"] or 0),
-                ("failed", int(row["success"] is False)),
-                ("cancelled", int(row["state"] == "cancelled")),
-                ("expired", int(row["state"] == "expired")),
-            ):
-                cell[column] += amount
-    keys = ("org_id", "grain", "bucket", *names)
-    return [dict(zip(keys, key, strict=True)) | dict(cell) for key, cell in cells.items()]
+def _append_events(connection: Connection, ledger: SeededLedger) -> None:
+    """As the ledger writer does it; one batch for each hour is written at its end."""
+    for _, hour in groupby(ledger.events, key=lambda row: row["at"].replace(minute=0, second=0, microsecond=0)):
+        rows = list(hour)
+        batch = [
+            LedgerEvent(row["stream_id"], row["kind"], row["decision_id"], row["at"], None, row["payload"])
+            for row in rows
+        ]
+        append(connection, ledger.org_id, batch, rows[-1]["written_at"])
 
 
 def _budgets(ledger: SeededLedger) -> list[Row]:

@@ -3,53 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, literal, select, tuple_
+from sqlalchemy import Connection, Select, literal, select, tuple_
 
-from engine.ids import check_id
+from engine.ledger.queries.decision_filter import (
+    DecisionCursor,
+    DecisionFilter,
+    decided_in,
+    matching,
+)
+from engine.ledger.queries.where_to_look import where_to_look
 from engine.ledger.tables import decisions, events
 from engine.ledger.types import UtcDateTime
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LARGEST_MICROSECONDS = 253_402_300_799_000_000  # the end of the year 9999
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionFilter:
-    """Which decisions are wanted; None means any."""
-
-    outcome: str | None = None
-    reason: str | None = None
-    agent_id: str | None = None
-    user_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionCursor:
-    """A place in the order of decisions: everything older than this one."""
-
-    at: datetime
-    decision_id: str
-
-    def token(self) -> str:
-        """The cursor as text for a URL."""
-        return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}.{self.decision_id}"
-
-    @classmethod
-    def parse(cls, token: str) -> DecisionCursor | None:
-        """Read `token()` back; None when it is not one."""
-        microseconds, _, decision_id = token.partition(".")
-        if not (microseconds.isascii() and microseconds.isdigit() and len(microseconds) <= 18):
-            return None
-        if int(microseconds) > _LARGEST_MICROSECONDS:
-            return None
-        try:
-            check_id(decision_id, "decision")
-        except ValueError:
-            return None
-        return cls(_EPOCH + timedelta(microseconds=int(microseconds)), decision_id)
+__all__ = [
+    "DecisionCursor",
+    "DecisionFilter",
+    "DecisionLine",
+    "DecisionPage",
+    "DecisionRecord",
+    "RecordedEvent",
+    "decision_events",
+    "decision_neighbours",
+    "decision_page",
+    "find_decision",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +47,9 @@ class DecisionLine:
     estimate_micros: int
     reserve_micros: int
     spent_micros: int
+    team_id: str = ""
+    provider: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +61,18 @@ class DecisionPage:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEvent:
-    """One fact of the ledger about a decision."""
+class RecordedEvent:
+    """One fact of the ledger about a decision, with its place in the organization's chain.
+
+    `hash` is over the event before it, number `seq` - 1, and this one: 64 hexadecimal digits.
+    """
 
     seq: int
     kind: str
     at: datetime
     written_at: datetime
     payload: dict[str, Any]
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +116,9 @@ class DecisionRecord:
     outage: str
     fail_open: bool
     tests: dict[str, Any]
+    warning_triggered: bool = False
+    degraded: bool = False
+    over_soft_budget: bool = False
 
 
 def decision_page(
@@ -139,25 +129,41 @@ def decision_page(
     before: DecisionCursor | None = None,
     limit: int = 50,
 ) -> DecisionPage:
-    """At most `limit` decisions older than `before`, newest first."""
-    table = decisions
-    query = select(*(table.c[name] for name in DecisionLine.__slots__)).where(table.c.org_id == org_id)
-    for column, value in (
-        (table.c.outcome, wanted.outcome),
-        (table.c.reason, wanted.reason),
-        (table.c.agent_id, wanted.agent_id),
-        (table.c.user_id, wanted.user_id),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if before is not None:
-        place = tuple_(literal(before.at, UtcDateTime), literal(before.decision_id))
-        query = query.where(tuple_(table.c.at, table.c.decision_id) < place)
+    """At most `limit` decisions older than `before`, newest first.
+
+    1. The rollups name the newest hours or days with matches, where an index cannot (`where_to_look`).
+    2. Decisions are read in those only. With rare matches a page is shorter than `limit`, or even empty (for one user
+       of a policy or reason), and has an older one all the same until the rollups know of no more.
+    """
+    look = where_to_look(connection, org_id, wanted, before)
+    if not look.spans:
+        return DecisionPage([], _start_of(look.older))
+    query = _lines().where(matching(connection, org_id, wanted), decided_in(look.spans, before))
     # One more than asked for tells whether an older page exists.
-    rows = connection.execute(query.order_by(table.c.at.desc(), table.c.decision_id.desc()).limit(limit + 1)).all()
+    rows = connection.execute(
+        query.order_by(decisions.c.at.desc(), decisions.c.decision_id.desc()).limit(limit + 1)
+    ).all()
     lines = [DecisionLine(*row) for row in rows[:limit]]
-    older = DecisionCursor(lines[-1].at, lines[-1].decision_id) if len(rows) > limit else None
-    return DecisionPage(lines, older)
+    if len(rows) > limit:
+        return DecisionPage(lines, DecisionCursor(lines[-1].at, lines[-1].decision_id))
+    return DecisionPage(lines, _start_of(look.older))
+
+
+def decision_neighbours(connection: Connection, record: DecisionRecord, *, each: int = 5) -> list[DecisionLine]:
+    """What else the same agent was asked just before and after: up to `each` decisions either way, newest first."""
+    table = decisions
+    same = (table.c.org_id == record.org_id, table.c.agent_id == record.agent_id)
+    key = (table.c.at, table.c.decision_id)
+    place = tuple_(literal(record.at, UtcDateTime), literal(record.decision_id))
+    before = _lines().where(*same, tuple_(*key) < place).order_by(*(column.desc() for column in key)).limit(each)
+    after = _lines().where(*same, tuple_(*key) > place).order_by(*key).limit(each)
+    rows = connection.execute(select(before.subquery()).union_all(select(after.subquery())))
+    lines = [DecisionLine(*row) for row in rows]
+    return sorted(lines, key=lambda line: (line.at, line.decision_id), reverse=True)
+
+
+def _lines() -> Select[Any]:
+    return select(*(decisions.c[name] for name in DecisionLine.__slots__))
 
 
 def find_decision(connection: Connection, org_id: str, decision_id: str) -> DecisionRecord | None:
@@ -170,12 +176,18 @@ def find_decision(connection: Connection, org_id: str, decision_id: str) -> Deci
     return None if row is None else DecisionRecord(*row)
 
 
-def decision_events(connection: Connection, org_id: str, decision_id: str, *, limit: int = 50) -> list[LedgerEvent]:
+def decision_events(connection: Connection, org_id: str, decision_id: str, *, limit: int = 50) -> list[RecordedEvent]:
     """What the ledger recorded about one decision, in the order of recording."""
     rows = connection.execute(
-        select(*(events.c[name] for name in LedgerEvent.__slots__))
+        select(*(events.c[name] for name in RecordedEvent.__slots__))
         .where(events.c.org_id == org_id, events.c.decision_id == decision_id)
         .order_by(events.c.seq)
         .limit(limit)
     )
-    return [LedgerEvent(*row) for row in rows]
+    return [
+        RecordedEvent(row.seq, row.kind, row.at, row.written_at, row.payload, bytes(row.hash).hex()) for row in rows
+    ]
+
+
+def _start_of(older: datetime | None) -> DecisionCursor | None:
+    return None if older is None else DecisionCursor.at_start_of(older)

@@ -3,12 +3,14 @@ from typing import Any
 
 from dashboard.charts import budget_use, decisions_over_time, spend_over_time
 from dashboard.palette import palette_for
+from dashboard.windows import Window
 from engine.ledger.queries.budgets import BudgetUse
-from engine.ledger.queries.usage import OTHER, UsageCell, UsageWindow
+from engine.ledger.queries.spend import OTHER
+from engine.ledger.queries.usage_series import UsageCell
 
 PALETTE = palette_for("light")
 END = datetime(2026, 11, 23, 10, tzinfo=UTC)
-WINDOW = UsageWindow("acme", "hour", END - timedelta(hours=24), END)
+WINDOW = Window("hour", END - timedelta(hours=24), END)
 NOW_BUCKET = END - timedelta(hours=1)
 BEFORE = END - timedelta(hours=2)
 

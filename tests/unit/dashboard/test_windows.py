@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from dashboard.frame import silence
-from dashboard.reading import RANGES, Health, first_range, month_of, window_of
+from dashboard.reading import Health
+from dashboard.windows import RANGES, first_range, month_of, today_of, window_of
 from engine.ledger.queries.decisions import DecisionCursor
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, 5, tzinfo=UTC)
@@ -11,7 +12,7 @@ NOW = datetime(2026, 11, 23, 9, 42, 10, 5, tzinfo=UTC)
 
 @pytest.mark.parametrize("range_key", RANGES)
 def test_a_range_is_whole_buckets_and_includes_the_current_one(range_key: str) -> None:
-    window = window_of("acme", range_key, NOW)
+    window = window_of(range_key, NOW)
     _, grain, buckets = RANGES[range_key]
     step = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}[grain]
     assert window.end - window.start == step * buckets
@@ -25,7 +26,7 @@ def test_a_young_ledger_opens_on_its_last_hour_and_an_older_one_on_a_day() -> No
 
 def test_minutes_before_the_ledger_are_left_out_down_to_the_last_ten() -> None:
     def minutes(age: timedelta) -> float:
-        window = window_of("acme", "1h", NOW, NOW - age)
+        window = window_of("1h", NOW, NOW - age)
         return (window.end - window.start) / timedelta(minutes=1)
 
     assert minutes(timedelta(seconds=1)) == 10
@@ -35,13 +36,14 @@ def test_minutes_before_the_ledger_are_left_out_down_to_the_last_ten() -> None:
 
 def test_buckets_are_utc_wherever_the_clock_stands() -> None:
     elsewhere = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert window_of("acme", "7d", elsewhere) == window_of("acme", "7d", NOW)
+    assert window_of("7d", elsewhere) == window_of("7d", NOW)
 
 
 def test_the_month_begins_on_its_first_day_also_on_that_day() -> None:
     first = datetime(2026, 11, 1, 0, 0, 1, tzinfo=UTC)
-    month = month_of("acme", first)
+    month = month_of(first)
     assert (month.start, month.end) == (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
+    assert today_of(first) == month
 
 
 def test_a_cursor_comes_back_from_its_text() -> None:

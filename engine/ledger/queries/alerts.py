@@ -1,0 +1,177 @@
+"""Alerts: what fires now, what fired, how each rule did, and what became of the messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, literal, or_, select, tuple_
+
+from engine.ledger.queries.slice import MOST_ROWS
+from engine.ledger.tables import alerts, outbox
+from engine.ledger.types import UtcDateTime
+
+BRIEF = timedelta(minutes=5)
+"""An alert that resolved itself sooner told nobody anything; a rule with many is too nervous."""
+UNRESOLVED = ("pending", "firing", "recovering", "superseded")
+"""Every state but resolved, by name: an index finds these, and not those that are other than one."""
+RULES_LATEST = 20_000
+"""Only so many of the newest alerts are looked through for how the rules did."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts are wanted; None means any. Times are when they fired.
+
+    `unresolved`: only those that still want somebody. Give it no `start`: one that fired a year ago still burns.
+    """
+
+    state: str | None = None
+    severity: str | None = None
+    rule_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    unresolved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCursor:
+    """A place in the order of alerts: everything that fired before this one."""
+
+    fired_at: datetime
+    alert_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLine:
+    """One alert. `facts` have what was measured and the threshold, by the rule's kind."""
+
+    alert_id: str
+    rule_id: str
+    severity: str
+    state: str
+    title: str
+    facts: dict[str, Any]
+    fired_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPage:
+    """Some alerts, newest first; `older` is where the next page begins, None at the end."""
+
+    lines: list[AlertLine]
+    older: AlertCursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One message about an alert on one channel, and how far it came."""
+
+    notification_id: str
+    channel: str
+    channel_type: str
+    target: str
+    state: str
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime
+    delivered_at: datetime | None
+    error: str | None
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleQuality:
+    """How one rule did: alerts that fired, that are resolved, and that resolved within 5 minutes."""
+
+    rule_id: str
+    fired: int
+    resolved: int
+    brief: int
+    last_fired_at: datetime
+
+    @property
+    def brief_share(self) -> float:
+        """Share of its alerts that were over before anybody could look."""
+        return self.brief / self.fired
+
+
+def alert_counts(connection: Connection, org_id: str, *, since: datetime) -> dict[tuple[str, str], int]:
+    """How many alerts are in each state, by (state, severity): resolved ones that fired since `since`, all others.
+
+    An alert that fired long ago and still does is what a person must see first.
+    """
+    rows = connection.execute(
+        select(alerts.c.state, alerts.c.severity, func.count().label("alerts"))
+        .where(alerts.c.org_id == org_id, or_(alerts.c.fired_at >= since, alerts.c.state.in_(UNRESOLVED)))
+        .group_by(alerts.c.state, alerts.c.severity)
+        .limit(MOST_ROWS)
+    )
+    return {(row.state, row.severity): row.alerts for row in rows}
+
+
+def alert_page(
+    connection: Connection, org_id: str, wanted: AlertFilter, *, before: AlertCursor | None = None, limit: int = 50
+) -> AlertPage:
+    """At most `limit` alerts older than `before`, newest first."""
+    query = select(*(alerts.c[name] for name in AlertLine.__slots__)).where(alerts.c.org_id == org_id)
+    for column in ("state", "severity", "rule_id"):
+        if (value := getattr(wanted, column)) is not None:
+            query = query.where(alerts.c[column] == value)
+    if wanted.unresolved:
+        query = query.where(alerts.c.state.in_(UNRESOLVED))
+    if wanted.start is not None:
+        query = query.where(alerts.c.fired_at >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(alerts.c.fired_at < wanted.end)
+    if before is not None:
+        place = tuple_(literal(before.fired_at, UtcDateTime), literal(before.alert_id))
+        query = query.where(tuple_(alerts.c.fired_at, alerts.c.alert_id) < place)
+    # One more than asked for tells whether an older page exists.
+    rows = connection.execute(query.order_by(alerts.c.fired_at.desc(), alerts.c.alert_id.desc()).limit(limit + 1)).all()
+    lines = [AlertLine(*row) for row in rows[:limit]]
+    older = AlertCursor(lines[-1].fired_at, lines[-1].alert_id) if len(rows) > limit else None
+    return AlertPage(lines, older)
+
+
+def find_alert(connection: Connection, org_id: str, alert_id: str) -> AlertLine | None:
+    """One alert of this organization, or None."""
+    row = connection.execute(
+        select(*(alerts.c[name] for name in AlertLine.__slots__)).where(
+            alerts.c.org_id == org_id, alerts.c.alert_id == alert_id
+        )
+    ).one_or_none()
+    return None if row is None else AlertLine(*row)
+
+
+def alert_notifications(
+    connection: Connection, org_id: str, alert_id: str, *, limit: int = MOST_ROWS
+) -> list[Notification]:
+    """The messages about one alert, oldest first."""
+    rows = connection.execute(
+        select(*(outbox.c[name] for name in Notification.__slots__))
+        .where(outbox.c.org_id == org_id, outbox.c.alert_id == alert_id)
+        .order_by(outbox.c.created_at, outbox.c.notification_id)
+        .limit(limit)
+    )
+    return [Notification(*row) for row in rows]
+
+
+def rule_quality(connection: Connection, org_id: str, *, since: datetime, limit: int = MOST_ROWS) -> list[RuleQuality]:
+    """How the rules did with the alerts that fired since `since`, the busiest rule first."""
+    newest = (
+        select(alerts.c.rule_id, alerts.c.fired_at, alerts.c.resolved_at)
+        .where(alerts.c.org_id == org_id, alerts.c.fired_at >= since)
+        .order_by(alerts.c.fired_at.desc())
+        .limit(RULES_LATEST)
+    )
+    found: dict[str, list[Any]] = {}
+    for row in connection.execute(newest):
+        rule = found.setdefault(row.rule_id, [0, 0, 0, row.fired_at])
+        rule[0] += 1
+        rule[1] += row.resolved_at is not None
+        rule[2] += row.resolved_at is not None and row.resolved_at - row.fired_at < BRIEF
+    quality = [RuleQuality(rule_id, *counts) for rule_id, counts in found.items()]
+    return sorted(quality, key=lambda each: (-each.fired, each.rule_id))[:limit]

@@ -1,0 +1,81 @@
+"""Single calls, estimate against actual: a sample for density and token charts, and the worst misses.
+
+The sums by segment and day are in `queries.variance`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from engine.ledger.queries.decision_filter import DecisionFilter, decided_in, matching
+from engine.ledger.queries.slice import Slice
+from engine.ledger.queries.where_to_look import where_to_look
+from engine.ledger.tables import decisions
+
+LATEST_DECISIONS = 10_000
+"""Only so many of a slice's newest calls are looked through for the worst: a bound on the time it takes."""
+SAMPLE = 2_000
+"""Points beyond this only darken a density chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettledCall:
+    """One settled call. Tokens are None where the price does not ask for them."""
+
+    decision_id: str
+    at: datetime
+    agent_id: str
+    provider: str
+    model: str
+    price_book_version: str
+    estimate_micros: int
+    actual_micros: int
+    input_tokens: int | None
+    output_tokens: int | None
+
+    @property
+    def residual_micros(self) -> int:
+        """Above zero when the call cost more than estimated."""
+        return self.actual_micros - self.estimate_micros
+
+
+def settled_sample(connection: Connection, part: Slice, *, limit: int = SAMPLE) -> list[SettledCall]:
+    """The newest settled calls of a slice, newest first.
+
+    Of a team, provider or model, those of the newest 24 hours with calls of theirs.
+    """
+    query = _newest(connection, part).where(decisions.c.state == "settled")
+    return [SettledCall(*row) for row in connection.execute(query.limit(limit))]
+
+
+def top_residuals(
+    connection: Connection, part: Slice, *, latest: int = LATEST_DECISIONS, limit: int = 50
+) -> list[SettledCall]:
+    """The calls farthest from their estimate, of the slice's `latest` newest ones, by the size of the difference.
+
+    Of a team, provider or model, those of the newest 24 hours with calls of theirs.
+    """
+    newest = _newest(connection, part).add_columns(decisions.c.state).limit(latest).subquery()
+    columns = [newest.c[name] for name in SettledCall.__slots__]
+    rows = connection.execute(
+        select(*columns)
+        .where(newest.c.state == "settled")
+        .order_by(func.abs(newest.c.actual_micros - newest.c.estimate_micros).desc(), newest.c.decision_id)
+        .limit(limit)
+    )
+    return [SettledCall(*row) for row in rows]
+
+
+def _newest(connection: Connection, part: Slice) -> Select[Any]:
+    table = decisions
+    wanted = DecisionFilter.within(part)
+    spans = where_to_look(connection, part.org_id, wanted).spans
+    return (
+        select(*(table.c[name] for name in SettledCall.__slots__))
+        .where(matching(connection, part.org_id, wanted), decided_in(spans))
+        .order_by(table.c.at.desc(), table.c.decision_id.desc())
+    )
