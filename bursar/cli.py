@@ -13,8 +13,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from bursar import __version__
+from bursar.audit.commands import audit_app
 from bursar.costs.commands import costs_app
+from bursar.export.commands import decisions_app
 from bursar.governing.commands import add_commands
+from bursar.ledger.commands import ledger_app
 from bursar.policies.commands import policies_app
 from bursar.prices.commands import prices_app
 
@@ -179,10 +182,49 @@ def replay(
     run_replay(ReplayOptions(trace, document, agent, user, model, speed, state_dir, as_json))
 
 
+@app.command()
+def seed(
+    decisions: Annotated[int, typer.Option(metavar="N", min=1, help="How many; 10_000_000 works.")],
+    days: Annotated[int, typer.Option(metavar="D", min=1, max=3660, help="Over the last so many days.")] = 30,
+    document: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Governance document, YAML or JSON. Default: the live one of --org, else the example that Bursar "
+            "ships, its limits sized to the traffic.",
+        ),
+    ] = None,
+    seed_number: Annotated[
+        int, typer.Option("--seed", metavar="S", min=0, help="The same number makes the same history.")
+    ] = 1,
+    org: Annotated[str | None, typer.Option(metavar="ID", help="Fill this organization.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The history's end, such as 2026-11-23T12:00:00Z. Default: now.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Fill an organization that was never in use with made-up calls, decided by the real rules at their own times.
+
+    The ledger is BURSAR_DATABASE_URL, without it the one in BURSAR_STATE_DIR (.bursar). Policies, prices, budgets,
+    rate limits, expiries and two outages of Redis happen as they would have; events, totals and the chain of hashes
+    are the ledger writer's own. Ctrl-C ends it in order: what is stored adds up.
+
+    Exit codes: 0 filled, 1 answered no, 2 an error, 130 interrupted.
+
+    Example: bursar seed --decisions 100_000 --days 30 --yes
+    """
+    from bursar.seed import SeedOptions, run_seed
+
+    raise typer.Exit(run_seed(SeedOptions(decisions, days, document, seed_number, org, until, yes)))
+
+
 add_commands(app)
 app.add_typer(policies_app)
 app.add_typer(prices_app)
 app.add_typer(costs_app)
+app.add_typer(decisions_app)
+app.add_typer(ledger_app)
+app.add_typer(audit_app)
 
 
 if __name__ == "__main__":

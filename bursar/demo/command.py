@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from bursar.demo.children import Child, worker_command
+from bursar.demo.history import DAYS, make_past
 from bursar.demo.outcome import DemoOutcome, read_outcome
 from bursar.demo.place import only_demo
 from bursar.demo.ports import ADDRESS, reserved_port
@@ -28,6 +31,7 @@ from bursar.stopping import stop_event
 from dashboard.run import serve_command, serve_environment, wait_until_ready
 from engine.admission.embedded import EmbeddedServer
 from engine.clock import utc_now
+from engine.document.load import read_document
 from engine.errors import BursarError, InvalidValue
 from engine.ledger.queries.progress import is_settled
 from engine.money import format_usd
@@ -44,12 +48,15 @@ PAGES_PATIENCE_SECONDS = 60.0
 ALERTS_PATIENCE_SECONDS = 8.0
 
 _WHAT_TO_LOOK_AT = """\
-The organization and its traffic are made up. What to look at:
-  Spend      contract_review has a trial budget of $3 a day. At 80 % a warning
-             and at 95 % a critical alert appear under Notifications; then its
-             calls are denied for the rest of the day.
+The organization, its last 30 days and its traffic are made up. What to look at:
+  Spend      sales is heading over its plan for the month. contract_review has a
+             trial budget of $3 a day that begins now: at 80 % a warning and at
+             95 % a critical alert appear under Notifications; then its calls are
+             denied for the rest of the day.
   Decisions  Why a call was allowed or denied: the policy block_development,
              the rate limit each-user, the budget legal-trial.
+  Prices     The vendor of market_research bills a third more than its price. In
+             another terminal: BURSAR_STATE_DIR={state_dir} bursar costs calibrations 1
 """
 
 
@@ -78,23 +85,35 @@ def run_demo(options: DemoOptions) -> None:
     """Run the demo.
 
     1. Check every argument, so that a mistake starts nothing.
-    2. Own the state directory; start the private server, the service, the worker, the pages - in this order.
-    3. Make traffic until the time is over or somebody stops it.
-    4. End in the opposite order: traffic, worker (which stores what is left), pages, service, the server last.
+    2. Own the state directory; start the private server; in a fresh directory, make up a past.
+    3. Start the service, the worker, the pages - in this order.
+    4. Make traffic until the time is over or somebody stops it.
+    5. End in the opposite order: traffic, worker (which stores what is left), pages, service, the server last.
     """
     console = Console(stderr=True, highlight=False)
     stopping = stop_event()
     trace = _usable_trace(options.trace)
     summary = Summary(options.summary)
-    with (
-        reserved_port(options.port) as port,
-        only_demo(options.state_dir) as note,
-        contextlib.ExitStack() as running,
-    ):
+    with reserved_port(options.port) as port, only_demo(options.state_dir) as note:
+        outcome, problem = _demonstrate(console, options, stopping, trace, port, note)
+    _say_goodbye(console, outcome, options, problem)
+    summary.write(outcome)
+    if problem is not None:
+        raise BursarError(problem)
+
+
+def _demonstrate(
+    console: Console, options: DemoOptions, stopping: threading.Event, trace: Trace | None, port: int, note: TextIO
+) -> tuple[DemoOutcome, str | None]:
+    """What the run came to, and what ended it early."""
+    with contextlib.ExitStack() as running:
         starting = running.enter_context(_progress(console, "Starting the private server and the ledger"))
         server = running.enter_context(EmbeddedServer.start(options.state_dir))
         settings = _settings(options, server.url, port)
         with resources.as_file(resources.files("bursar.demo") / "organization.yaml") as document:
+            if not _has_past(document, options.state_dir, starting, stopping):
+                return DemoOutcome.nothing(utc_now()), None
+            starting.update("Starting the service ...")
             service = running.enter_context(GovernanceService.from_document(document, settings=settings))
         environment = _environment(settings)
         logs = options.state_dir / "logs"
@@ -103,7 +122,7 @@ def run_demo(options: DemoOptions) -> None:
         children = (pages, worker)
         traffic = Traffic(service, trace=trace)
         started_at = utc_now()
-        starting.update("Starting the pages")
+        starting.update("Starting the pages ...")
         note.write(settings.dashboard_url)
         note.flush()
         greeting = threading.Thread(
@@ -117,11 +136,18 @@ def run_demo(options: DemoOptions) -> None:
             traffic.finish()
             _wait_for_alerts(service, children)
             worker.stop()
-            outcome = read_outcome(service.database, service.org_id, traffic.report, started_at)
-    _say_goodbye(console, outcome, options, ticker.problem)
-    summary.write(outcome)
-    if ticker.problem is not None:
-        raise BursarError(ticker.problem)
+            return read_outcome(service.database, service.org_id, traffic.report, started_at), ticker.problem
+
+
+def _has_past(document: Path, state_dir: Path, starting: Status, stopping: threading.Event) -> bool:
+    """Make up a past in a fresh directory; false when the demo is ended meanwhile."""
+    ledger = state_dir / "ledger.db"
+    return ledger.exists() or make_past(
+        ledger,
+        read_document(document),
+        lambda day: starting.update(f"Making up a past: day {day} of {DAYS} ..."),
+        stopping.is_set,
+    )
 
 
 class _Ticker:
@@ -220,7 +246,8 @@ def _greet(
     starting.stop()
     if stopping.is_set():
         return
-    console.print(f"\n[bold]Bursar is running: {_url(port)}[/bold]\n\n{_WHAT_TO_LOOK_AT}", soft_wrap=True)
+    advice = _WHAT_TO_LOOK_AT.format(state_dir=options.state_dir)
+    console.print(f"\n[bold]Bursar is running: {_url(port)}[/bold]\n\n{escape(advice)}", soft_wrap=True)
     console.print(f"Ledger and logs are kept in {options.state_dir}.", soft_wrap=True)
     console.print("Ctrl-C stops." if options.seconds is None else f"It ends after {options.seconds:g} s.")
     if options.open_browser and _has_screen():
@@ -251,5 +278,9 @@ def _say_goodbye(console: Console, outcome: DemoOutcome, options: DemoOptions, p
         f"{outcome.notifications_delivered} notifications.",
         soft_wrap=True,
     )
-    if problem is None:
+    if problem is not None:
+        return
+    if (options.state_dir / "ledger.db").exists():
         console.print(f"Stopped. The ledger is kept in {options.state_dir}.", soft_wrap=True)
+    else:
+        console.print("Stopped. Its past was not finished, so there is no ledger yet.", soft_wrap=True)

@@ -15,8 +15,9 @@ DENIAL_GROUPS = ("policy", "rate_limit", "budget")
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """One run. Amounts are micro-dollars; `ledger_rows` counts this run's decisions found in SQL."""
+    """One run, and nothing of the past. Amounts are micro-dollars; `ledger_rows` counts its decisions found in SQL."""
 
+    started_at: datetime
     decisions: int
     allowed: int
     denied: dict[str, int]
@@ -27,9 +28,15 @@ class DemoOutcome:
     alerts_fired: int
     notifications_delivered: int
 
+    @classmethod
+    def nothing(cls, started_at: datetime) -> DemoOutcome:
+        """Of a run that was over before its first call."""
+        return cls(started_at, 0, 0, dict.fromkeys(DENIAL_GROUPS, 0), 0, 0, 0, 0, 0, 0)
+
     def as_json(self) -> dict[str, object]:
         """The outcome with its published names; amounts in US dollars."""
         return {
+            "started_at": self.started_at.isoformat(),
             "decisions": self.decisions,
             "allowed": self.allowed,
             "denied": self.denied,
@@ -50,6 +57,7 @@ def read_outcome(database: Database, org_id: str, report: TrafficReport, since: 
         delivered = notifications_delivered_since(connection, org_id, since)
     known = {group: report.denied.get(group, 0) for group in DENIAL_GROUPS}
     return DemoOutcome(
+        started_at=since,
         decisions=report.decisions,
         allowed=report.allowed,
         denied=known | dict(report.denied),

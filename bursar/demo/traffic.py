@@ -26,6 +26,10 @@ USERS = tuple(f"user-{number:03d}" for number in range(1, 41))
 BUSY_USERS_SHARE = 0.25
 """Share of calls by the first two users, who thus meet their rate limit."""
 
+MISPRICED = "market_research"
+MISPRICED_LEVEL = 1.33
+"""What its vendor bills of the price that the book has."""
+
 NEVER_SETTLED = 0.004
 CANCELLED = 0.01
 FAILED = 0.03
@@ -34,13 +38,17 @@ LONGEST_LAG_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class AgentTraffic:
-    """How an agent is called. `price_ln_sd` spreads the actual price of agents that are paid per call."""
+    """How an agent is called. `price_ln_sd` spreads the actual price of agents that are paid per call.
+
+    `level` is what the provider really bills of the price book's price.
+    """
 
     agent_id: str
     shape: TrafficShape
     calls_per_second: float
     by_tokens: bool = False
     price_ln_sd: float = 0.15
+    level: float = 1.0
 
 
 AGENTS = (
@@ -50,6 +58,7 @@ AGENTS = (
     AgentTraffic("support_chat", CONVERSATION, 2.0, by_tokens=True),
     AgentTraffic("contract_review", CONVERSATION, 1.2),
     AgentTraffic("invoice_hook", CODING, 0.8),
+    AgentTraffic(MISPRICED, CONVERSATION, 0.04, level=MISPRICED_LEVEL),
     AgentTraffic("sandbox_bot", CONVERSATION, 0.4),
 )
 
@@ -184,7 +193,7 @@ class Traffic:
             return self._service.settle(
                 decision, input_tokens=arrival.input_tokens, output_tokens=arrival.output_tokens, success=success
             )
-        factor = Decimal(repr(self._random.lognormvariate(0, agent.price_ln_sd)))
+        factor = Decimal(repr(agent.level * self._random.lognormvariate(0, agent.price_ln_sd)))
         actual = to_usd(decision.estimate.estimate_micros) * factor
         return self._service.settle(decision, actual_cost=actual, success=success)
 

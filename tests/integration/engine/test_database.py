@@ -12,13 +12,15 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from engine.document.load import content_hash, parse_document
 from engine.document.store import live_document, live_version, publish_document
 from engine.errors import DatabaseError, DocumentError
+from engine.ledger import migrate as migrate_module
 from engine.ledger.database import Database
-from engine.ledger.migrate import _config, migrate
+from engine.ledger.migrate import _config, _head, migrate
 from engine.ledger.tables import document_versions, metadata, organizations
 
 
@@ -36,6 +38,10 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database_url:
                 connection, opts={"compare_type": True, "compare_server_default": True}
             )
             assert compare_metadata(context, metadata) == []
+
+
+def test_the_newest_version_is_alembics_one_head() -> None:
+    assert [_head()] == ScriptDirectory(str(Path(migrate_module.__file__).parent / "migrations")).get_heads()
 
 
 def test_the_migrations_can_be_undone_and_done_again(database_url: str) -> None:
