@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine any of them is a good first command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench bench-calibration test lint mutants soak lock test-browser-setup clean
+.PHONY: help setup demo bench bench-calibration bench-ledger test lint mutants soak lock test-browser-setup clean
 
 # Four at most: tests that start real servers gain nothing from more, and a big machine would start dozens.
 TEST_JOBS ?= logical --maxprocesses=4
@@ -34,6 +34,14 @@ bench: ## Measure speed against the promises; JSON=FILE keeps the numbers
 bench-calibration: ## Measure how often statistics are right; JSON=FILE; about 2 minutes
 	@stopped=; trap 'stopped=yes' INT; \
 	scripts/setup.sh runtime && .venv/bin/python -m benchmarks.calibration $${JSON:+--json "$$JSON"} $(BENCH_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+bench-ledger: ## Measure a large ledger: pages and writer; ROWS=200_000, JSON=FILE, KEEP=DIR
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh dev && .venv/bin/python -m benchmarks.ledger $${ROWS:+--rows "$$ROWS"} \
+		$${JSON:+--json "$$JSON"} $${KEEP:+--keep "$$KEEP"} $(BENCH_FLAGS); \
 	status=$$?; \
 	if [ -n "$$stopped" ]; then exit 0; fi; \
 	exit $$status
