@@ -159,7 +159,7 @@ class WriterLoop:
             self._remember(org_id, what, problem)
         else:
             had_trouble = self._troubles.pop((org_id, what), None) is not None
-            if had_trouble and not ours:
+            if had_trouble and not ours and org_id not in self._failing():
                 # Another worker leads now: whether it fares better is for that one to say.
                 self._told.discard(org_id)
 

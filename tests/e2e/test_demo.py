@@ -143,12 +143,13 @@ def test_the_demo_shows_live_numbers_alerts_and_explained_decisions_and_ends_cle
         expect(page.get_by_text("block_development").first).to_be_visible()
         expect(page.locator('[data-testid="stException"]')).to_have_count(0)
 
-        # Both alerts of the trial, which has no past, are out before its budget is full.
+        # The trial, which has no past, is denied calls, and both of its alerts are out.
         full = select(func.count()).where(decisions.c.agent_id == "contract_review", decisions.c.reason.like("budget%"))
+        of_trial = select(func.count(alerts.c.title.distinct())).where(alerts.c.title.contains("'legal-trial'"))
         deadline = time.monotonic() + BUDGET_SECONDS
         while time.monotonic() < deadline:
             with database.read() as connection:
-                if connection.execute(full).scalar_one():
+                if connection.execute(full).scalar_one() and connection.execute(of_trial).scalar_one() >= 2:
                     break
             time.sleep(0.2)
 
