@@ -7,7 +7,7 @@ from datetime import datetime
 
 from engine.errors import BursarError
 from engine.ledger.database import Database
-from engine.ledger.rollup_days import count_due_rollups, organizations_with_due_rollups
+from engine.ledger.rollup_days import count_due_day, organizations_with_due_rollups
 from jobs.organizations import for_each_organization
 
 ROLLUPS_FOR_SECONDS = 5.0
@@ -30,7 +30,7 @@ def count_rollups(database: Database, now: datetime, *, seconds: float = ROLLUPS
         nonlocal counted
         if not counted or time.monotonic() <= deadline:
             counted += 1
-            count_due_rollups(database, org_id, now, stopped=lambda: True)
+            count_due_day(database, org_id, now)
 
     while True:
         with database.read() as connection:

@@ -11,6 +11,9 @@ from sqlalchemy import Connection, func, insert, select
 from engine.ledger.organizations import ensure_organization
 from engine.ledger.tables import audit_log
 
+LEDGER_DROP = "ledger.drop"
+"""The action of an entry about months that retention has dropped; its subject is `before <month>`."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from engine.ledger.audit import LEDGER_DROP
 from engine.ledger.chain import BEFORE_THE_FIRST
 from engine.ledger.chain_check import Finding, Problem
 from engine.ledger.checkpoints import CHECKPOINT_COLUMNS, Checkpoint, later_month, month_start
@@ -264,7 +265,7 @@ def _drops(connection: Connection, org_id: str) -> tuple[Drop, ...]:
     try:
         entries = connection.execute(
             select(audit_log.c.at, audit_log.c.details).where(
-                audit_log.c.org_id == org_id, audit_log.c.action == "ledger.drop"
+                audit_log.c.org_id == org_id, audit_log.c.action == LEDGER_DROP
             )
         ).all()
     except (TypeError, ValueError):

@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, select, tuple_
+from sqlalchemy import Connection, exists, func, select
 
 from engine.admission.record import CheckRecord
+from engine.ledger.audit import LEDGER_DROP
 from engine.ledger.checkpoints import later_month, month_start
 from engine.ledger.database import Database
+from engine.ledger.decision_walk import next_decisions
 from engine.ledger.organizations import decisions_kept_from
 from engine.ledger.tables import audit_log, decisions, event_partitions, events
 
 BATCH = 1_000
 CLOCKS_DIFFER = timedelta(days=1)
-DROP = "ledger.drop"
 Watch = Callable[[int, int], None]
 
 _BEFORE = re.compile(r"before \d{4}-(0[1-9]|1[0-2])")
@@ -68,10 +69,10 @@ def compare_decisions(database: Database, org_id: str, watch: Watch | None = Non
     total, done, without_events = _number_of_decisions(database, org_id), 0, 0
     with database.read() as connection:
         events_from = _events_kept_from(connection, org_id)
-    after: tuple[datetime, str] | None = None
+    after: dict[str, Any] | None = None
     while True:
         with database.snapshot() as connection:
-            rows = _next_decisions(connection, org_id, after)
+            rows = next_decisions(connection, org_id, ("decision_id", *COMPARED), after=after, limit=BATCH)
             told = _told_by_events(connection, org_id, [row["decision_id"] for row in rows])
         for row in rows:
             said = told.get(row["decision_id"])
@@ -87,7 +88,7 @@ def compare_decisions(database: Database, org_id: str, watch: Watch | None = Non
             watch(done + without_events, max(total, done))
         if len(rows) < BATCH:
             return Comparison(done, _without_decision(database, org_id), without_events)
-        after = rows[-1]["at"], rows[-1]["decision_id"]
+        after = rows[-1]
 
 
 def told_by(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -161,7 +162,7 @@ def _decisions_kept_from(connection: Connection, org_id: str) -> datetime | None
     """From when on decisions are kept: as the organization's row says, and as far as an audit entry agrees."""
     noted = decisions_kept_from(connection, org_id)
     subjects = connection.scalars(
-        select(audit_log.c.subject).where(audit_log.c.org_id == org_id, audit_log.c.action == DROP)
+        select(audit_log.c.subject).where(audit_log.c.org_id == org_id, audit_log.c.action == LEDGER_DROP)
     )
     agreed = [month_start(subject.removeprefix("before ")) for subject in subjects if _BEFORE.fullmatch(subject)]
     return None if noted is None or not agreed else min(noted, max(agreed))
@@ -174,19 +175,6 @@ def _number_of_decisions(database: Database, org_id: str) -> int:
                 select(func.count()).select_from(decisions).where(decisions.c.org_id == org_id)
             ).scalar_one()
         )
-
-
-def _next_decisions(connection: Connection, org_id: str, after: tuple[datetime, str] | None) -> list[dict[str, Any]]:
-    query = (
-        select(decisions.c.decision_id, *(decisions.c[name] for name in COMPARED))
-        .where(decisions.c.org_id == org_id)
-        .order_by(decisions.c.at, decisions.c.decision_id)
-        .limit(BATCH)
-    )
-    if after is not None:
-        place = tuple_(bindparam("after_at", after[0], decisions.c.at.type), bindparam("after_id", after[1]))
-        query = query.where(tuple_(decisions.c.at, decisions.c.decision_id) > place)
-    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _told_by_events(connection: Connection, org_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any] | None]:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select, update
 
 from engine.admission.plan import CallPlan
 from engine.errors import BursarError
 from engine.ledger.bulk import upsert_rows
 from engine.ledger.database import Database
 from engine.ledger.decision_rows import COUNTED, count_denied_many, examined_of
+from engine.ledger.decision_walk import next_decisions
 from engine.ledger.entries import DENIED_MANY, LedgerEvent, read_event
 from engine.ledger.organizations import decisions_kept_from
 from engine.ledger.rollups import GRAINS, Rollups, minutes_from
@@ -139,24 +140,15 @@ def _must_have_decisions(connection: Connection, org_id: str, day: date) -> None
 
 def _decisions_of(connection: Connection, org_id: str, day: date) -> Iterator[list[dict[str, Any]]]:
     start = start_of(day)
-    columns = [decisions.c[name] for name in (*COUNTED, "tests")]
-    after: tuple[datetime, str] | None = None
+    of_day = (decisions.c.at >= start, decisions.c.at < start + timedelta(days=1))
+    after: dict[str, Any] | None = None
     while True:
-        query = (
-            select(*columns)
-            .where(decisions.c.org_id == org_id, decisions.c.at >= start, decisions.c.at < start + timedelta(days=1))
-            .order_by(decisions.c.at, decisions.c.decision_id)
-            .limit(BATCH)
-        )
-        if after is not None:
-            place = tuple_(bindparam("after_at", after[0], decisions.c.at.type), bindparam("after_id", after[1]))
-            query = query.where(tuple_(decisions.c.at, decisions.c.decision_id) > place)
-        batch = [dict(row) for row in connection.execute(query).mappings()]
+        batch = next_decisions(connection, org_id, (*COUNTED, "tests"), *of_day, after=after, limit=BATCH)
         if batch:
             yield batch
         if len(batch) < BATCH:
             return
-        after = batch[-1]["at"], batch[-1]["decision_id"]
+        after = batch[-1]
 
 
 def _counted_alike(connection: Connection, org_id: str, day: date) -> Iterator[LedgerEvent]:

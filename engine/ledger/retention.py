@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from engine.errors import InvalidValue
-from engine.ledger.audit import AuditEntry, record_audit
+from engine.ledger.audit import LEDGER_DROP, AuditEntry, record_audit
 from engine.ledger.checkpoints import CHECKPOINT_COLUMNS, Checkpoint, later_month, month_of, month_start
 from engine.ledger.database import Database
 from engine.ledger.partitions import drop_months, stored_months
@@ -142,7 +142,7 @@ def _entry(dropped: Dropped, oldest_kept: str, months: int, now: datetime) -> Au
     return AuditEntry(
         at=now,
         author=AUTHOR,
-        action="ledger.drop",
+        action=LEDGER_DROP,
         subject=f"before {oldest_kept}",
         reason=f"BURSAR_RETENTION_MONTHS is {months}",
         details=details,

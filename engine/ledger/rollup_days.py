@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, update
@@ -82,28 +81,24 @@ def rollups_due_from(connection: Connection, org_id: str) -> datetime | None:
     return connection.scalar(select(organizations.c.rollups_due_from).where(organizations.c.org_id == org_id))
 
 
-def count_due_rollups(database: Database, org_id: str, now: datetime, stopped: Callable[[], bool]) -> int:
-    """Count the rollups of days that have decisions of an older Bursar, until none is left; how many days that were.
+def count_due_day(database: Database, org_id: str, now: datetime) -> None:
+    """Count the rollups of the oldest day, up to today, that has decisions of an older Bursar, if any is left.
 
-    One day at a time, oldest first, up to today: what is done is remembered, so a run may end anywhere, by `stopped`
-    after any day, and the next goes on. Harmless for several at once.
+    What is done is remembered, so who counts day after day may end anywhere. Harmless for several at once.
     """
-    days = 0
-    while True:
-        with database.read() as connection:
-            due = rollups_due_from(connection, org_id)
-        if due is None or (days and stopped()):
-            return days
-        day = due.date()
-        try:
-            result = rebuild_day(database, org_id, day, now)
-        except DecisionsDropped as dropped:
-            following = dropped.kept_from
-        else:
-            days += 1
-            following = day + timedelta(days=1)
-            logger.info("%s: rollups of %s counted from %d decisions", org_id, day, result.decisions)
-        _go_on(database, org_id, due, None if following > now.astimezone(UTC).date() else start_of(following))
+    with database.read() as connection:
+        due = rollups_due_from(connection, org_id)
+    if due is None:
+        return
+    day = due.date()
+    try:
+        result = rebuild_day(database, org_id, day, now)
+    except DecisionsDropped as dropped:
+        following = dropped.kept_from
+    else:
+        following = day + timedelta(days=1)
+        logger.info("%s: rollups of %s counted from %d decisions", org_id, day, result.decisions)
+    _go_on(database, org_id, due, None if following > now.astimezone(UTC).date() else start_of(following))
 
 
 def _go_on(database: Database, org_id: str, due: datetime, following: datetime | None) -> None:
