@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, update
 
 from engine.admission.gate import RedisGate
 from engine.clock import utc_now
 from engine.drain import LedgerDrain
 from engine.ledger import rebuilding, retention
+from engine.ledger.bulk import upsert_rows
 from engine.ledger.database import Database
 from engine.ledger.rebuilding import DayResult, DecisionsDropped, rebuild_day
 from engine.ledger.retention import drop_old
@@ -56,10 +57,14 @@ def damage(acme: Any) -> dict[str, int]:
         connection.execute(delete(users))
         connection.execute(update(limits).values(peak_permille=900, checks=limits.c.checks - 1))
         connection.execute(update(latencies).where(latencies.c.grain == "hour").values(calls=latencies.c.calls * 2))
-        connection.execute(
-            insert(policies).values(org_id=acme.org_id, bucket=hour, policy_id="gone", agent_id="hook", effect="deny",
-                                    shadow=False, decisions=3)
-        )  # fmt: skip
+        # Added, not inserted: somebody may not have mended the last damage yet.
+        upsert_rows(
+            connection,
+            policies,
+            ("org_id", "bucket", "policy_id", "agent_id", "effect", "shadow", "decisions"),
+            [(acme.org_id, hour, "gone", "hook", "deny", False, 3)],
+            added=("decisions",),
+        )
     return {
         "usage": len([row for row in acme.rows(usage) if row.grain == "day"]),
         "latencies": len([row for row in acme.rows(latencies) if row.grain == "hour"]),
