@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.support.browser import BrowserUnavailable, find_browser, open_browser
 from tests.support.fake_slack import FakeSlack
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.servers import PostgresServer, ServerUnavailable, WorkerValkey, connect
 
 PAGE_TIMEOUT_MS = 20_000
@@ -50,9 +51,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """SQLAlchemy URL of a real, empty PostgreSQL database."""
-    with postgres_server.new_database() as url:
+def postgres_url(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> Iterator[str]:
+    """SQLAlchemy URL of a real, empty PostgreSQL database; of none yet for a test that takes ``ledger_copies``."""
+    with postgres_server.new_database(made="ledger_copies" not in request.fixturenames) as url:
         yield url
 
 
@@ -66,6 +67,12 @@ def sqlite_url(tmp_path: Path) -> str:
 def database_url(request: pytest.FixtureRequest) -> str:
     """SQLAlchemy URL of an empty database; the test runs once on each kind."""
     return cast("str", request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(scope="session")
+def ledger_copies(tmp_path_factory: pytest.TempPathFactory) -> LedgerCopies:
+    """Makes the database of a test from one that was filled before; on PostgreSQL nothing else makes it then."""
+    return LedgerCopies(tmp_path_factory.mktemp("ledgers"))
 
 
 @pytest.fixture

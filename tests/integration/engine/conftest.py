@@ -26,6 +26,7 @@ from engine.ledger.migrate import migrate
 from engine.ledger.tables import budget_usage, decisions, events, pending_events
 from engine.service import GovernanceService
 from engine.settings import Settings
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.rollups_by_hand import as_stored, by_hand, peaks_by_hand, stored_peaks, two_days_before
 from tests.support.servers import connect
 
@@ -216,15 +217,17 @@ def _redis_counters(totals: dict[tuple[str, ...], tuple[int, ...]]) -> dict[str,
 
 
 @pytest.fixture
-def acme(tmp_path: Path, sqlite_url: str, valkey_url: str) -> Iterator[Acme]:
+def acme(tmp_path: Path, sqlite_url: str, valkey_url: str, ledger_copies: LedgerCopies) -> Iterator[Acme]:
     """The organization on SQLite."""
+    ledger_copies.put(sqlite_url, migrate)
     with ExitStack() as opened:
         yield Acme(tmp_path, sqlite_url, valkey_url, opened)
 
 
 @pytest.fixture
-def acme_on_each(tmp_path: Path, database_url: str, valkey_url: str) -> Iterator[Acme]:
+def acme_on_each(tmp_path: Path, database_url: str, valkey_url: str, ledger_copies: LedgerCopies) -> Iterator[Acme]:
     """The organization, once on each kind of database."""
+    ledger_copies.put(database_url, migrate)
     with ExitStack() as opened:
         yield Acme(tmp_path, database_url, valkey_url, opened)
 

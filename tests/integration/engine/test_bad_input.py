@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from engine.document.store import live_version
 from engine.errors import DocumentError, InvalidValue
 from engine.ledger.tables import metadata
 
@@ -124,7 +125,8 @@ def test_a_senseless_document_is_refused_by_its_field_and_the_one_before_it_stay
     assert str(refused.value).startswith(f"{acme.document}, line ")
     assert f": {field}: " in str(refused.value)
     assert acme.redis.keys("*") == []
-    assert not (acme.folder / "ledger.db").exists()
+    with acme.open_database().read() as connection:
+        assert live_version(connection, "acme") is None
     good = yaml.safe_load(acme.write().read_text())
     service = acme.service()
     before = everything(acme)

@@ -22,17 +22,22 @@ from engine.ledger.stored_events import stored_events
 from engine.ledger.tables import audit_log, event_partitions, events
 from engine.ledger.verify import head_of, verify_events
 from tests.support.chained import append, some_events, write_months
+from tests.support.ledger_copies import LedgerCopies
 
 MONTHS = [datetime(2026, month, 1, tzinfo=UTC) for month in (8, 9, 10, 11)]
 """Twenty events in each: 1 to 20, 21 to 40, 41 to 60, 61 to 80."""
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
+def lived(database: Database) -> None:
+    migrate(database)
+    write_months(database, MONTHS)
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Database]:
+    ledger_copies.put(database_url, lived)
     with closing(Database(database_url)) as opened:
-        migrate(opened)
-        write_months(opened, MONTHS)
         yield opened
 
 

@@ -20,6 +20,7 @@ from engine.ledger.signed_heads import ChainHead, sign_head
 from engine.ledger.tables import event_partitions, events, organizations
 from engine.ledger.verify import head_of, verify_events
 from tests.support.chained import write_months
+from tests.support.ledger_copies import LedgerCopies
 
 SEPTEMBER, OCTOBER, NOVEMBER, DECEMBER = (datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11, 12))
 """September has events 1 to 20, October 21 to 40, November 41 to 60: ten on the 1st and ten on the 21st."""
@@ -36,11 +37,15 @@ IN_OCTOBER: list[tuple[datetime | None, datetime | None]] = [
 """Ranges that have events 31 to 40 in them."""
 
 
+def lived(database: Database) -> None:
+    migrate(database)
+    write_months(database, [SEPTEMBER, OCTOBER, NOVEMBER])
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Database]:
+    ledger_copies.put(database_url, lived)
     with closing(Database(database_url)) as opened:
-        migrate(opened)
-        write_months(opened, [SEPTEMBER, OCTOBER, NOVEMBER])
         yield opened
 
 

@@ -28,18 +28,23 @@ from engine.ledger.tables import decisions, event_partitions, events, latencies,
 from engine.ledger.verify import head_of, verify_events
 from jobs.retention import keep_months
 from tests.support.chained import append, some_events, write_months
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.ledger_rows import seed_ledger
 
 MONTHS = [datetime(2026, month, 1, tzinfo=UTC) for month in (8, 9, 10, 11)]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
+def lived(database: Database) -> None:
+    migrate(database)
+    write_months(database, MONTHS)
+
+
 @pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def database(database_url: str, ledger_copies: LedgerCopies, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     monkeypatch.setattr(retention, "DELETE_BATCH", 7)
+    ledger_copies.put(database_url, lived)
     with closing(Database(database_url)) as opened:
-        migrate(opened)
-        write_months(opened, MONTHS)
         yield opened
 
 

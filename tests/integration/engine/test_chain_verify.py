@@ -22,19 +22,24 @@ from engine.ledger.signed_heads import ChainHead, sign_head
 from engine.ledger.tables import event_partitions, events, organizations
 from engine.ledger.verify import head_of, verify_events
 from tests.support.chained import append, some_events, write_months
+from tests.support.ledger_copies import LedgerCopies
 
 MONTHS = [datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11)]
 """Twenty events in each: 1 to 20, 21 to 40, 41 to 60."""
 
 
+def lived(database: Database) -> None:
+    migrate(database)
+    write_months(database, MONTHS)
+    write_months(database, MONTHS[:1], org_id="other")
+
+
 @pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def database(database_url: str, ledger_copies: LedgerCopies, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     # So that the sixty events are read in several batches.
     monkeypatch.setattr(reading, "BATCH", 7)
+    ledger_copies.put(database_url, lived)
     with closing(Database(database_url)) as opened:
-        migrate(opened)
-        write_months(opened, MONTHS)
-        write_months(opened, MONTHS[:1], org_id="other")
         yield opened
 
 

@@ -26,6 +26,7 @@ from engine.ledger.writer import CursorMoved
 from jobs.retention import keep_months
 from tests.integration.engine.child import live_a_little
 from tests.support.chained import append, some_events
+from tests.support.ledger_copies import LedgerCopies
 
 NOVEMBER_ENDS = datetime(2026, 11, 30, 23, 59, 59, 999999, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -38,9 +39,9 @@ NASTY = {
 
 
 @pytest.fixture
-def database(database_url: str) -> Any:
+def database(database_url: str, ledger_copies: LedgerCopies) -> Any:
+    ledger_copies.put(database_url, migrate)
     with closing(Database(database_url)) as opened:
-        migrate(opened)
         yield opened
 
 

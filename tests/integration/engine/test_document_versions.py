@@ -31,6 +31,7 @@ from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.opening import open_live_parts
 from engine.service import GovernanceService
+from tests.support.ledger_copies import LedgerCopies
 
 
 def document(limit: int | str = 1, **parts: Any) -> GovernanceDocument:
@@ -44,9 +45,9 @@ def apply(database: Database, base: int | None, limit: int, **parts: Any) -> int
 
 
 @pytest.fixture
-def database(database_url: str) -> Any:
+def database(database_url: str, ledger_copies: LedgerCopies) -> Any:
+    ledger_copies.put(database_url, migrate)
     with closing(Database(database_url)) as opened:
-        migrate(opened)
         yield opened
 
 

@@ -17,11 +17,11 @@ from engine.document.schema import GovernanceDocument
 from engine.errors import InvalidValue
 from engine.ledger.histogram import bin_of, quantile_of
 from engine.ledger.queries.budgets import budget_history, current_budget_use
-from engine.ledger.queries.coverage import Pace, budget_coverage, budget_paces, call_groups
+from engine.ledger.queries.coverage import budget_coverage, budget_paces, call_groups, runs_out_at
 from engine.ledger.queries.latency import latency_bins, latency_series
 from engine.ledger.queries.rules import (
+    Countable,
     Counted,
-    CountMetric,
     budget_metrics,
     count_metric,
     latency_metric,
@@ -119,12 +119,11 @@ def test_paces_are_the_mean_day_of_each_counters_calls(seeded: Seeded) -> None:
 
 
 def test_a_budget_runs_out_when_its_pace_has_used_what_is_left() -> None:
-    pace = Pace("org", "acme", "month", 2_000_000)
-    assert pace.runs_out_at(3_000_000, NOW) == NOW + timedelta(days=1.5)
-    assert pace.runs_out_at(0, NOW) == NOW
-    assert pace.runs_out_at(-1, NOW) == NOW
-    assert pace.runs_out_at(10**18, NOW) is None
-    assert Pace("org", "acme", "month", 0).runs_out_at(1, NOW) is None
+    assert runs_out_at(3_000_000, 2_000_000, NOW) == NOW + timedelta(days=1.5)
+    assert runs_out_at(0, 2_000_000, NOW) == NOW
+    assert runs_out_at(-1, 2_000_000, NOW) == NOW
+    assert runs_out_at(10**18, 2_000_000, NOW) is None
+    assert runs_out_at(1, 0, NOW) is None
 
 
 @pytest.mark.parametrize("words", FILTERS)
@@ -194,7 +193,7 @@ def test_a_window_that_would_be_widened_is_refused(seeded: Seeded, start: dateti
 @pytest.mark.parametrize("words", FILTERS)
 def test_a_metric_over_time_is_that_of_each_bucket(seeded: Seeded, words: str) -> None:
     part = slice_of("acme", NOW - timedelta(days=4), NOW, **FILTERS[words])
-    metrics: tuple[CountMetric, ...] = ("policy_deny_count", "spent_micros", "unsettled_hold_count")
+    metrics: tuple[Countable, ...] = ("policy_deny_count", "spent_micros", "unsettled_hold_count")
     for metric in metrics:
         found = metric_series(seeded.connection, part, metric, grain="hour")
         assert [bucket for bucket, _ in found] == sorted(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import Connection, event
 
 from engine.analytics.forecast import forecast_month
 from engine.errors import InvalidValue
 from engine.ledger.queries.measures import Measures
 from engine.ledger.queries.names import known_names
+from engine.ledger.queries.slice import Slice
 from engine.ledger.queries.spend import OTHER, SPLIT_COLUMNS, Split, agent_spend, spend_by, spend_moves, spend_totals
 from engine.ledger.queries.spend_days import spend_by_day, spend_history
 from engine.ledger.queries.users import top_users
@@ -187,6 +190,29 @@ def test_the_history_is_what_a_forecast_takes(seeded: Seeded, zone: str) -> None
     forecast = forecast_month(history.days, today=history.today, so_far_micros=history.so_far_micros)
     assert forecast is not None
     assert forecast.month_to_date_micros == sum(amount for day, amount in spent.items() if day.month == 11)
+
+
+@pytest.mark.parametrize("ask", [
+    lambda connection, part: spend_by_day(connection, part, "agent", [], zone="America/New_York"),
+    lambda connection, part: spend_history(connection, part, zone="America/New_York"),
+], ids=["by_day", "history"])  # fmt: skip
+def test_days_are_read_along_an_index(seeded: Seeded, ask: Callable[[Connection, Slice], object]) -> None:
+    """Days of a zone have hours on both sides of every midnight: as so many ranges they make a database read it all."""
+    if seeded.connection.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL reads a small table as a whole, and rightly")
+    statements: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _d: Any, statement: str, parameters: Any, _x: Any, _m: bool) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(seeded.connection, "before_cursor_execute", note)
+    assert ask(seeded.connection, slice_of("acme", datetime(2026, 9, 14, tzinfo=ZoneInfo("America/New_York")), NOW))
+    event.remove(seeded.connection, "before_cursor_execute", note)
+    statement, parameters = statements[-1]
+    plan = [str(row[-1]) for row in seeded.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    looked_up = [step for step in plan if "usage" in step]
+    assert looked_up
+    assert all("bucket" in step for step in looked_up), looked_up
 
 
 def test_nothing_has_no_history(seeded: Seeded) -> None:
