@@ -62,6 +62,22 @@ class Settings(BaseSettings):
     """Slack bot token; without it Slack channels are written to the log channel instead."""
     slack_base_url: str = "https://slack.com/api/"
     """Slack's Web API, or a stand-in that speaks it."""
+    slack_app_token: SecretStr | None = None
+    """Slack app-level token (xapp-) of Socket Mode; without it messages have no Acknowledge and Silence buttons."""
+    slack_webhook_url: SecretStr | None = None
+    """Incoming webhook used while there is no bot token: all Slack messages go to its one place, without threads."""
+    smtp_url: SecretStr | None = None
+    """Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://... (TLS); without it mail goes to the log."""
+    smtp_from: str | None = None
+    """Who mail comes from, such as `Bursar <alerts@example.com>`."""
+    smtp_allow_unencrypted: bool = False
+    """Whether mail may go to a server that offers no encryption; a password never does."""
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16)
+    """What webhooks are signed with; without it they are written to the log instead."""
+    proxy_url: SecretStr | None = None
+    """Proxy for Slack and webhooks, http://host:port; HTTPS_PROXY and the like are not read."""
+    heartbeat_url: SecretStr | None = None
+    """Address outside that is posted to once a minute while alerts are evaluated, and calls somebody when it is not."""
     dashboard_url: str = "http://127.0.0.1:8501"
     """Where notifications say the pages are."""
 

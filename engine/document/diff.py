@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from engine.document import wording
 from engine.document.policy_spec import ConditionSpec, PolicySpec
 from engine.document.schema import AlertsSpec, GovernanceDocument, RateLimitSpec
+from engine.document.shipped_rules import meaning_of
 
 ChangeKind = Literal["added", "removed", "changed"]
 ObjectKind = Literal[
@@ -30,6 +31,7 @@ ObjectKind = Literal[
     "alerts",
     "alert_channel",
     "alert_route",
+    "alert_rule",
     "prices",
     "price_override",
 ]
@@ -87,7 +89,7 @@ def diff_documents(old: GovernanceDocument | None, new: GovernanceDocument) -> l
 
 _ORDER: tuple[ObjectKind, ...] = (
     "document", "agent", "budget", "rate_limit", "policy", "prices", "price_override", "alerts", "alert_channel",
-    "alert_route",
+    "alert_route", "alert_rule",
 )  # fmt: skip
 # The preset is in the values that it fills in.
 _NO_FACT = {"id", "policy_id", "preset"}
@@ -125,7 +127,8 @@ def _compare(old: _Object | None, new: _Object | None) -> Iterator[Change]:
 
 def _field_place(spec: Any) -> Callable[[str], tuple[int, str]]:
     """Fields in the order of the schema, whatever a document's own."""
-    names = list(type(spec).model_fields) if isinstance(spec, BaseModel) else []
+    fields = type(spec).model_fields if isinstance(spec, BaseModel) else {}
+    names = [field.alias or name for name, field in fields.items()]
     return lambda field: (names.index(field) if field in names else len(names), field)
 
 
@@ -148,12 +151,26 @@ def _objects(document: GovernanceDocument) -> Iterator[_Object]:
     yield from _alert_objects(document.alerts)
 
 
+_WHOSE = ("owner", "team", "provider")
+_OF_ALERTS = {"channels", "routes", "rules", *(f"by_{kind}" for kind in _WHOSE)}
+"""What of the alerts is compared piece by piece."""
+
+
 def _alert_objects(alerts: AlertsSpec) -> Iterator[_Object]:
-    yield _Object("alerts", None, _facts(alerts, {"channels", "routes"}), alerts)
+    yield _Object("alerts", None, _facts(alerts, _OF_ALERTS), alerts)
     for name, channel in alerts.channels.items():
         yield _Object("alert_channel", name, _facts(channel), channel)
     for severity, channels in alerts.routes.items():
         yield _Object("alert_route", severity, {"channels": _plain(channels)}, None)
+    for kind in _WHOSE:
+        for name, routes in getattr(alerts, f"by_{kind}").items():
+            for severity, channels in routes.items():
+                whose = f"{severity} of {kind} {name}"
+                yield _Object("alert_route", whose, {"channels": _plain(channels)}, None)
+    for rule in alerts.rules:
+        # Only what it writes: the rest is as usual, or as in the shipped rule.
+        facts = {field: _plain(value) for field, value in meaning_of(rule, "python").items() if field not in _NO_FACT}
+        yield _Object("alert_rule", rule.id, facts, rule)
 
 
 def _facts(part: BaseModel, without: Set[str] = frozenset()) -> dict[str, Any]:

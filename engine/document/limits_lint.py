@@ -28,9 +28,11 @@ class DocumentCode(StrEnum):
     LIMITS_NOTHING = "limits_nothing"
     MATCHES_NOTHING = "matches_nothing"
     NEVER_REACHED = "never_reached"
+    NO_SLACK_ID = "no_slack_id"
     THRESHOLDS = "thresholds"
     UNKNOWN_NAME = "unknown_name"
     UNPRICED = "unpriced"
+    UNUSED_CHANNEL = "unused_channel"
 
 
 def limit_findings(document: GovernanceDocument, prices: PriceList) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from engine.document.alerts_lint import alert_findings
 from engine.document.limits_lint import limit_findings
 from engine.document.live import LiveDocument
 from engine.document.schema import AgentSpec, GovernanceDocument
@@ -15,12 +16,12 @@ from engine.pricing.shipped import SHIPPED_BOOK
 
 
 def lint_document(document: GovernanceDocument, at: datetime, book: PriceBook = SHIPPED_BOOK) -> list[Finding]:
-    """Every finding: of agents and limits, then of policies, for calls from `at` on, as `lint_policies` says."""
+    """Every finding: of agents and limits, of alerts, then of policies, as `lint_policies` says, from `at` on."""
     live = LiveDocument(0, document, book)
     engine = live.policies
     agents = [_facts(agent_id, agent) for agent_id, agent in document.agents.items()]
     policies = lint_policies(engine.ordered, engine.strategy, agents, at, document.organization)
-    return [*limit_findings(document, live.prices), *policies]
+    return [*limit_findings(document, live.prices), *alert_findings(document), *policies]
 
 
 def _facts(agent_id: str, agent: AgentSpec) -> AgentFacts:

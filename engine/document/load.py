@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from engine.document.problems import Problem, find_problems, one_line, refusal, shown
 from engine.document.schema import GovernanceDocument
+from engine.document.shipped_rules import meaning_of
 from engine.document.text import content_of, text_of
 from engine.document.tree import Lines
 from engine.errors import DocumentError
@@ -74,6 +75,8 @@ def content_hash(document: GovernanceDocument) -> str:
     """SHA-256 of the document's meaning, in hexadecimal."""
     # Without what is as usual: a key that a later Bursar adds changes no hash.
     meaning = document.model_dump(mode="json", exclude_defaults=True)
+    if document.alerts.rules:
+        meaning["alerts"]["rules"] = [meaning_of(entry) for entry in document.alerts.rules]
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -15,7 +15,8 @@ from engine.document.tree import Lines
 from engine.errors import DocumentError
 from engine.ids import ID_PATTERN, MODEL_PATTERN
 
-LONGEST_PROBLEM = 240
+LONGEST_PROBLEM = 260
+LONGEST_LIST = 210
 MOST_PROBLEMS = 1_000
 """A file of another kind can be wrong in every line; nobody reads so many."""
 
@@ -24,7 +25,9 @@ _PATTERN_WORDS = {
     MODEL_PATTERN: "must be 1 to 128 letters, digits or _ . : / @ -",
 }
 _REPEATED = "is used more than once"
-_IDS = (("budgets", "id"), ("rate_limits", "id"), ("policies", "policy_id"))
+_IDS = ((("budgets",), "id"), (("rate_limits",), "id"), (("policies",), "policy_id"), (("alerts", "rules"), "id"))
+_NAMED = ("alerts", "rules")
+"""A list whose entries are many and alike: a problem of one says its id too."""
 
 _A_NUMBER = "must be a number"
 _A_WHOLE_NUMBER = "must be a whole number"
@@ -79,11 +82,14 @@ class Problem:
     path: tuple[int | str, ...]
     message: str
     line: int | None = None
+    whose: str = ""
+    """The id of the entry that it is in, where a number alone would be hard to find."""
 
     @property
     def without_line(self) -> str:
         """The sentence without its place in the text."""
-        return f"{_dotted(self.path)}: {self.message}"
+        whose = f" (rule {one_line(self.whose)})" if self.whose else ""
+        return f"{_dotted(self.path)}{whose}: {self.message}"
 
     def __str__(self) -> str:
         return self.without_line if self.line is None else f"line {self.line}: {self.without_line}"
@@ -110,16 +116,17 @@ def find_problems(
     for mistake in mistakes[:MOST_PROBLEMS]:
         if mistake["type"] == "missing" and mistake["loc"][:-1] in presets:
             continue
-        if found and not mistake["loc"] and _REPEATED in mistake["msg"]:
+        if found and mistake["loc"] in ((), ("alerts",)) and _REPEATED in mistake["msg"]:
             # Found above, with the place.
             continue
         path = tuple(step for step in mistake["loc"] if step != "[key]")
         message = _message(mistake, path, schema)
         about = _about(path, message, content)
         start, colon, rest = message.partition(": ")
-        if colon and start == ".".join(map(str, about[len(path) :])):
-            path, message = about, rest
-        found.append(Problem(path, _cut(one_line(message)), lines.of(about) if lines else None))
+        if colon and (start == ".".join(map(str, about[len(path) :])) or _is_missing(start, path, content)):
+            path, message = (about if about != path else (*path, start)), rest
+        whose = _whose(path, content)
+        found.append(Problem(path, _cut(one_line(message)), lines.of(about) if lines else None, whose))
     found.sort(key=lambda problem: problem.line or 0)
     if len(mistakes) > MOST_PROBLEMS:
         found.append(Problem((), f"{len(mistakes) - MOST_PROBLEMS:,} more mistakes are not shown"))
@@ -147,7 +154,7 @@ def shown(value: Any) -> str:
 
 def _repeated_ids(content: Any, lines: Lines | None) -> Iterator[Problem]:
     for part, name in _IDS:
-        entries = content.get(part)
+        entries = _part_of(content, part)
         first: dict[str, int] = {}
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             identifier = _identifier(entry, name)
@@ -156,10 +163,34 @@ def _repeated_ids(content: Any, lines: Lines | None) -> Iterator[Problem]:
             if identifier not in first:
                 first[identifier] = index
                 continue
-            path = (part, index, name)
-            before = lines.of((part, first[identifier], name)) if lines else None
+            path = (*part, index, name)
+            before = lines.of((*part, first[identifier], name)) if lines else None
             message = f"{shown(identifier)} {_REPEATED}" + ("" if before is None else f", first on line {before}")
             yield Problem(path, message, lines.of(path) if lines else None)
+
+
+def _part_of(content: Any, path: Sequence[int | str]) -> Any:
+    for step in path:
+        try:
+            content = content[step]
+        except (LookupError, TypeError):
+            return None
+    return content
+
+
+def _whose(path: tuple[int | str, ...], content: Any) -> str:
+    """The id of the entry that a problem is in, unless the problem is that id itself."""
+    place = len(_NAMED)
+    if path[:place] != _NAMED or len(path) == place or path[place + 1 :] == ("id",):
+        return ""
+    identifier = _identifier(_part_of(content, path[: place + 1]), "id")
+    return identifier[:60] if isinstance(identifier, str) else ""
+
+
+def _is_missing(field: str, path: tuple[int | str, ...], content: Any) -> bool:
+    """Whether a sentence about a rule begins with a field that the rule does not have: that is where it belongs."""
+    entry = _part_of(content, path)
+    return path[: len(_NAMED)] == _NAMED and isinstance(entry, dict) and field.isidentifier() and field not in entry
 
 
 def _identifier(entry: Any, name: str) -> Any:
@@ -207,7 +238,7 @@ def _suggested_key(path: tuple[int | str, ...], schema: Mapping[str, Any] | None
     guess = _close(path[-1], known)
     listed = ", ".join(known)
     # A long list would hide the key that is wrong.
-    return guess or (f"; known here: {listed}" if known and len(listed) <= 120 else "")
+    return guess or (f"; known here: {listed}" if known and len(listed) <= LONGEST_LIST else "")
 
 
 def _close(word: Any, known: Sequence[str]) -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
+from engine.document.alert_channels import ChannelSpec, ResponderSpec, TimeOfDay
+from engine.document.alert_rules import RouteName, RuleEntry
 from engine.document.parts import (
     Count,
     Effective,
@@ -23,10 +33,13 @@ from engine.document.parts import (
 )
 from engine.document.policy_spec import PolicySpec
 from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS, BudgetPreset, RatePreset
+from engine.document.shipped_rules import checked
 from engine.ids import MODEL_PATTERN
 from engine.policy.time_window import zone
 from engine.pricing.options import Override, PriceOptions
 from engine.pricing.rows import PRICE_NAMES, read_effective, show_effective
+
+Routes = dict[RouteName, list[Id]]
 
 
 class AgentSpec(Part):
@@ -246,33 +259,84 @@ class PricesSpec(Part):
         )
 
 
-class ChannelSpec(Part):
-    """Where notifications go: a Slack channel, or the `log` that pages show."""
+class ReviewsSpec(Part):
+    """Who gets the daily, weekly and monthly reviews, and at what time of day in the organization's zone.
 
-    slack: Text | None = None
-    mention: Text | None = None
-    log: bool = False
+    An empty list sends them to nobody; pages show them all the same.
+    """
 
-    @model_validator(mode="after")
-    def _goes_somewhere(self) -> ChannelSpec:
-        if (self.slack is None) == (not self.log):
-            raise ValueError("a channel needs either slack: '#channel' or log: true")
-        return self
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    daily: list[Id] | None = None
+    """Channels of the daily review. Left out, those of the route warning."""
+    weekly: list[Id] | None = None
+    """Channels of the weekly review, sent on Mondays. Left out, those of the route warning."""
+    monthly: list[Id] | None = None
+    """Channels of the monthly review, sent on the first. Left out, those of the route management."""
+    at: TimeOfDay = "08:00"
+    """When they are sent, such as 08:00, in the organization's time zone."""
 
 
 class AlertsSpec(Part):
-    """Channels by name, and which severity goes to which channels."""
+    """Channels by name, which route goes to which channels, and rules beside the shipped ones.
+
+    An alert about an owner's, a team's or a provider's calls takes their route instead where they have one of that
+    name; the owner comes first, the provider last.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     channels: dict[Id, ChannelSpec] = {}
-    routes: dict[Literal["critical", "warning"], list[Id]] = {}
+    routes: Routes = {}
+    by_owner: dict[Text, Routes] = {}
+    """Routes for alerts about the agents of an owner, by the owner's name."""
+    by_team: dict[Id, Routes] = {}
+    """Routes for alerts about a team or its agents, by the team's name."""
+    by_provider: dict[Id, Routes] = {}
+    """Routes for alerts about a provider's agents, by the provider's name."""
+    fallback: list[Id] = []
+    """Channels that take the messages of one that cannot be reached any more. Left out, the others of its route."""
+    responders: dict[Id, ResponderSpec] = {}
+    """Who may acknowledge and silence alerts, by the name that audit entries show."""
+    reviews: ReviewsSpec = ReviewsSpec()
+    """Who gets the daily, weekly and monthly reviews, and when."""
+    rules: Annotated[list[Annotated[RuleEntry, AfterValidator(checked)]], Field(max_length=500)] = []
+    """Rules of your own. One with the id of a shipped rule changes that one, or turns it off."""
 
     @model_validator(mode="after")
     def _routes_exist(self) -> AlertsSpec:
-        for severity, names in self.routes.items():
-            for name in names:
-                if name not in self.channels:
-                    raise ValueError(f"routes.{severity}: names channel {name!r}, which channels does not have")
+        for path, routes in self._routes():
+            for name, channels in routes.items():
+                for channel in channels:
+                    if channel not in self.channels:
+                        raise ValueError(f"{path}.{name}: names channel {channel!r}, which channels does not have")
+        for channel in self.fallback:
+            if channel not in self.channels:
+                raise ValueError(f"fallback: names channel {channel!r}, which channels does not have")
+        for kind in ("daily", "weekly", "monthly"):
+            for channel in getattr(self.reviews, kind) or ():
+                if channel not in self.channels:
+                    raise ValueError(f"reviews.{kind}: names channel {channel!r}, which channels does not have")
         return self
+
+    def review_channels(self, kind: Literal["daily", "weekly", "monthly"]) -> list[str]:
+        """The channels of a kind of review, each once; none where neither it nor its route is configured."""
+        own: list[str] | None = getattr(self.reviews, kind)
+        route: RouteName = "management" if kind == "monthly" else "warning"
+        return list(dict.fromkeys(self.routes.get(route, []) if own is None else own))
+
+    @model_validator(mode="after")
+    def _rule_ids_are_unique(self) -> AlertsSpec:
+        ids = [rule.id for rule in self.rules]
+        if len(set(ids)) < len(ids):
+            twice = next(rule_id for rule_id in ids if ids.count(rule_id) > 1)
+            raise ValueError(f"rules: the id {twice!r} is used more than once")
+        return self
+
+    def _routes(self) -> Iterator[tuple[str, Routes]]:
+        yield "routes", self.routes
+        for field in ("by_owner", "by_team", "by_provider"):
+            yield from ((f"{field}.{name}", routes) for name, routes in getattr(self, field).items())
 
 
 class GovernanceDocument(Part):

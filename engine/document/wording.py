@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from engine.document.alert_rules import SHARE_METRICS, RuleEntry
 from engine.document.schema import RateLimitSpec
+from engine.document.shipped_rules import shipped_rule
 from engine.money import MICROS_PER_USD, format_usd, to_micros
 
 MICROS_PER_CENT = MICROS_PER_USD // 100
@@ -23,6 +25,7 @@ _OBJECTS = {
     "alerts": "alerts ",
     "alert_channel": "alert channel ",
     "alert_route": "alert route ",
+    "alert_rule": "alert rule ",
 }
 BUDGET_LIMITS = {
     "monthly_budget_usd": "monthly",
@@ -61,6 +64,8 @@ def field_change(
     """`budget team-hr monthly 500 -> 800 USD`."""
     subject = f"{_OBJECTS[kind]}{identifier or ''}".strip()
     subject = f"{subject} " if subject else ""
+    if kind == "alert_rule":
+        return f"{subject.rstrip()}: {_rule_change(field, old, new, new_spec)}"
     if kind == "policy" and field == "enabled":
         return f"{subject}{'enabled' if new else 'disabled'}"
     if kind == "policy" and field == "conditions":
@@ -110,6 +115,8 @@ def _summary(kind: str, spec: Any, facts: Mapping[str, Any]) -> str:
         return f"{facts['effect']} {_when(facts['conditions'])} (priority {facts['priority']}){off}{_rest(kind, facts)}"
     if kind == "alert_route":
         return _several(facts["channels"])
+    if kind == "alert_rule":
+        return ", ".join(_rule_words(spec, facts))
     words = [f"per {facts['per']}"] if "per" in facts else []
     if facts.get("applies_to"):
         words.append(f"for {_matches(facts['applies_to'])}")
@@ -154,6 +161,34 @@ def _rate_change(field: str, old: Any, new: Any, old_spec: RateLimitSpec, new_sp
         effects = [f"{_RATE_LIMITS[name]} {_pair(*pair)}" for name, pair in raised.items() if pair[0] != pair[1]]
         change += f" ({', '.join(effects)})" if effects else ""
     return change
+
+
+def _rule_words(entry: RuleEntry, facts: Mapping[str, Any]) -> list[str]:
+    """What a rule writes: `off`, or `threshold 80, for 2m`."""
+    if not entry.enabled:
+        return ["off"]
+    words = [f"{field} {_rule_value(entry, field, value)}" for field, value in facts.items() if field != "enabled"]
+    return words or ["as shipped"]
+
+
+def _rule_change(field: str, old: Any, new: Any, entry: RuleEntry) -> str:
+    """A field that one of the two does not write has there what the shipped rule has, or what is usual."""
+    if field == "enabled":
+        return "turned off" if new is False else "turned on"
+    pair = [_rule_value(entry, field, value) for value in (old, new)]
+    return f"{field} {pair[0]} -> {pair[1]}"
+
+
+def _rule_value(entry: RuleEntry, field: str, value: Any) -> str:
+    shipped = shipped_rule(entry.id)
+    if value is None:
+        usual = shipped or RuleEntry(id=entry.id)
+        value = usual.model_dump(mode="json", by_alias=True, exclude_none=True).get(field)
+        if not value:
+            return "none"
+    metric = entry.metric or (None if shipped is None else shipped.metric)
+    share = field == "quantile" or (field in ("threshold", "clear") and metric in SHARE_METRICS)
+    return f"{(Decimal(value) * 100).normalize():f}%" if share else _shown(value)
 
 
 def _when(conditions: list[str]) -> str:

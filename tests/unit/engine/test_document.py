@@ -254,8 +254,8 @@ def test_every_problem_is_a_sentence_with_its_line_in_the_order_of_the_file(file
         "line 11: budgets.1.id: 'org' is used more than once, first on line 8",
         "line 12: budgets.1.per: must be 'org', 'team', 'user', 'agent' or 'provider', got 'galaxy'",
         (
-            "line 16: alerts.routes.crtical: the key must be 'critical' or 'warning', got 'crtical'; "
-            "did you mean 'critical'?"
+            "line 16: alerts.routes.crtical: the key must be 'critical', 'warning', 'info', 'management' or "
+            "'escalation', got 'crtical'; did you mean 'critical'?"
         ),
     )
     assert str(refused.value) == f"{file}, {refused.value.problems[0]} (and 5 more)"

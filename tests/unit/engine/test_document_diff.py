@@ -39,6 +39,11 @@ BASE: dict[str, Any] = {
     "alerts": {
         "channels": {"ops": {"slack": "#ops"}, "here": {"log": True}},
         "routes": {"critical": ["ops", "here"]},
+        "rules": [
+            {"id": "slow", "metric": "governance_check_latency_ms", "threshold": 80, "for": "2m"},
+            {"id": "policy_deny", "threshold": 80},
+            {"id": "budget_usage_warning", "threshold": "85%"},
+        ],
     },
 }
 
@@ -124,6 +129,32 @@ def sentences(old: GovernanceDocument | None, new: GovernanceDocument) -> list[s
         ),
         ("alerts/channels/ops/slack", "#sre", "alert channel ops slack #ops -> #sre"),
         ("alerts/channels/sre", {"slack": "#sre", "mention": "@x"}, "alert channel sre added: slack #sre, mention @x"),
+        (
+            "alerts/by_team",
+            {"team-hr": {"warning": ["ops"]}},
+            "alert route warning of team team-hr added: ops",
+        ),
+        ("alerts/channels/ops/mention", "@on", "alert channel ops mention none -> @on"),
+        ("alerts/rules/0/threshold", 90, "alert rule slow: threshold 80 -> 90"),
+        ("alerts/rules/0/for", None, "alert rule slow: for 2m -> 0s"),
+        ("alerts/rules/0/severity", "critical", "alert rule slow: severity warning -> critical"),
+        ("alerts/rules/0/enabled", False, "alert rule slow: turned off"),
+        ("alerts/rules/0/filter", {"team": "hr"}, "alert rule slow: filter none -> team=hr"),
+        (
+            "alerts/rules/0",
+            None,
+            "alert rule slow removed (it was: metric governance_check_latency_ms, threshold 80, for 2m)",
+        ),
+        ("alerts/rules/1/threshold", 90, "alert rule policy_deny: threshold 80 -> 90"),
+        ("alerts/rules/1/severity", "warning", "alert rule policy_deny: severity critical -> warning"),
+        ("alerts/rules/2/threshold", "90%", "alert rule budget_usage_warning: threshold 85% -> 90%"),
+        ("alerts/rules/2/threshold", None, "alert rule budget_usage_warning: threshold 85% -> 80%"),
+        ("alerts/rules/3", {"id": "watchdog", "enabled": False}, "alert rule watchdog added: off"),
+        (
+            "alerts/rules/3",
+            {"id": "cost_variance", "threshold": 0.2},
+            "alert rule cost_variance added: threshold 20%",
+        ),
         ("alerts/routes/critical", ["ops"], "alert route critical here, ops -> ops"),
         ("alerts/routes/warning", ["ops"], "alert route warning added: ops"),
         ("alerts/routes/critical", None, "alert route critical removed (it was: here, ops)"),
@@ -158,6 +189,9 @@ def test_the_order_of_lists_and_keys_means_nothing() -> None:
         ("policies/1/enabled", True),
         ("policies/0/conditions", [{"environments": ["a"]}]),
         ("prices", {"unknown_price": "deny"}),
+        ("alerts/rules/0/window", "5m"),
+        ("alerts/rules/0/for", "120s"),
+        ("alerts/rules/1/threshold", "80.0"),
         ("combining", "deny_overrides"),
     ],
 )  # fmt: skip
@@ -247,7 +281,7 @@ def test_amounts_have_cents_and_more_only_where_they_would_look_equal(
 def test_a_first_document_adds_everything_and_going_back_undoes_it() -> None:
     first = diff_documents(None, document())
     assert {change.kind for change in first} == {"added"}
-    assert len(first) == 2 + 2 + 2 + 2 + 2 + 1
+    assert len(first) == 2 + 2 + 2 + 2 + 2 + 1 + 3
     assert sentences(None, document({"organization": "acme"})) == []
     zoned = diff_documents(None, document(timezone="America/New_York", prices={"unknown_price": "deny"}))
     assert {change.kind for change in zoned} == {"added"}, "nothing was in force that could change"

@@ -94,7 +94,34 @@ GOOD: dict[str, Any] = {
             {"provider": "copilot_studio", "credits_per_call": 7},
         ],
     },
-    "alerts": {"channels": {"ops": {"slack": "#ops"}}, "routes": {"critical": ["ops"]}},
+    "alerts": {
+        "channels": {
+            "ops": {"slack": "#ops"},
+            "leads": {"email": ["leads@example.com"]},
+            "hook": {"webhook": "https://example.com/alerts"},
+        },
+        "routes": {"critical": ["ops"]},
+        "by_team": {"team-hr": {"warning": ["leads"]}},
+        "rules": [
+            {"id": "policy_deny", "enabled": False},
+            {
+                "id": "slow",
+                "title": "Checks are slow",
+                "metric": "governance_check_latency_ms",
+                "quantile": 0.99,
+                "filter": {"provider": "openai"},
+                "window": "10m",
+                "comparison": ">",
+                "threshold": 40.5,
+                "clear": "30",
+                "for": "2m",
+                "keep_firing_for": "1h",
+                "no_data": "alert",
+                "runbook": "https://example.com/slow",
+            },
+            {"id": "hr", "metric": "budget_usage_percentage", "threshold": "70%", "budget_threshold": "warning"},
+        ],
+    },
 }
 
 ODD: list[Any] = [
