@@ -58,12 +58,17 @@ class Spend(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """A counter's `spent` reached a threshold (in basis points), or it denied its first call (0)."""
+    """A counter's `spent` reached a threshold (in basis points), or it denied its first call (0).
+
+    `execution_limit` and `reason` go with a denial, which may be by either limit.
+    """
 
     threshold: int
     at: datetime
     spent_micros: int
     limit_micros: int | None
+    execution_limit: int | None = None
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -109,11 +114,13 @@ class BudgetMoves:
             if cancelled:
                 move.executions -= 1
 
-    def deny(self, counter: PlannedCounter, spent_micros: int, at: datetime) -> None:
+    def deny(self, counter: PlannedCounter, spent_micros: int, at: datetime, reason: str) -> None:
         """A counter denied a call, with so much spent."""
-        key = key_of(counter)
-        if key not in self.denials:
-            self.denials[key] = Crossing(FIRST_DENIAL, at, spent_micros, counter.limit_micros)
+        key, limits = key_of(counter), (counter.limit_micros, counter.execution_limit)
+        noted = self.denials.get(key)
+        # Of several the first; by other limits than that the newest.
+        if noted is None or (noted.limit_micros, noted.execution_limit) != limits:
+            self.denials[key] = Crossing(FIRST_DENIAL, at, spent_micros, *limits, reason)
 
     def _move(self, key: BudgetKey) -> Move:
         move = self.moves.get(key)

@@ -6,15 +6,17 @@ Whoever calls has locked the organization's row: nobody else changes its counter
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, or_, update
 
-from engine.ledger.budget_moves import BudgetKey, BudgetMoves, Crossing, Thresholds, crossed
+from engine.ledger.budget_moves import FIRST_DENIAL, BudgetKey, BudgetMoves, Crossing, Thresholds, crossed
 from engine.ledger.bulk import add_new_rows, rows_with_keys, update_rows, upsert_rows
 from engine.ledger.tables import budget_usage, crossings
 
+DENIALS_APART = timedelta(minutes=1)
+"""A counter that denies all the time notes it so often, and no oftener."""
 _KEY = ("org_id", "budget_id", "scope", "period", "period_label")
 _AMOUNTS = ("spent_micros", "held_micros", "executions")
 _THRESHOLDS = ("limit_micros", "warning_threshold", "degradation_threshold")
@@ -81,10 +83,31 @@ def stored_counters(connection: Connection, org_id: str, keys: Sequence[BudgetKe
 def add_crossings(
     connection: Connection, org_id: str, passed: Iterable[tuple[BudgetKey, Crossing]], now: datetime
 ) -> None:
-    """Note crossings, each once in the life of its counter."""
+    """Note crossings, each once in the life of its counter, and its first denial once for each limit it has."""
     columns = (*_KEY, *Crossing._fields, "written_at")
     # A batch may pass a threshold more than once, upward and back and upward again.
     first: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for key, crossing in passed:
         first.setdefault((key, crossing.threshold), (org_id, *key, *crossing, now))
-    add_new_rows(connection, crossings, columns, [first[key] for key in sorted(first)])
+    rows = [first[key] for key in sorted(first)]
+    add_new_rows(connection, crossings, columns, rows)
+    for row in rows:
+        noted = dict(zip(columns, row, strict=True))
+        if noted["threshold"] == FIRST_DENIAL:
+            _note_later_denial(connection, noted)
+
+
+def _note_later_denial(connection: Connection, noted: dict[str, Any]) -> None:
+    """A denial by other limits takes the place of the one that is noted: it is news once more.
+
+    So does, now and then, one by the same: limits may have been raised and lowered again in between.
+    """
+    key = (*_KEY, "threshold")
+    other = (crossings.c[name].is_distinct_from(noted[name]) for name in ("limit_micros", "execution_limit"))
+    connection.execute(
+        update(crossings)
+        .where(*(crossings.c[name] == noted[name] for name in key))
+        # What is heard of late takes nothing's place.
+        .where(crossings.c.at < noted["at"], or_(*other, crossings.c.at <= noted["at"] - DENIALS_APART))
+        .values(**{name: value for name, value in noted.items() if name not in key}, consumed_at=None)
+    )

@@ -300,6 +300,9 @@ crossings = Table(
     Column("written_at", UtcDateTime, nullable=False),
     Column("spent_micros", BigInt, nullable=False),
     Column("limit_micros", BigInt),
+    # Of a denial: the limit on executions at that time, and the reason that the caller was given.
+    Column("execution_limit", BigInt),
+    Column("reason", String(64)),
     Column("consumed_at", UtcDateTime),
     PrimaryKeyConstraint("org_id", "budget_id", "scope", "period", "period_label", "threshold"),
     Index(None, "consumed_at", "written_at"),
@@ -328,6 +331,8 @@ budget_usage = Table(
     Index(None, "org_id", "period_end"),
 )
 
+# One row for each episode of an alert, from the first breach on. `life` is the whole of it (engine/alerting/alert.py);
+# the columns beside it are what is searched and shown.
 alerts = Table(
     "alerts",
     metadata,
@@ -336,36 +341,164 @@ alerts = Table(
     Column("rule_id", Id, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("state", String(16), nullable=False),
-    # One episode of one fact: organization, rule, counter, period and threshold.
+    # What it is about, whatever the episode: organization, rule, group; of a latched one the counter and its period.
+    Column("alert_key", String(512), nullable=False, server_default=text("''")),
+    Column("episode", Integer, nullable=False, server_default="1"),
+    # `alert_key|episode`.
     Column("dedupe_key", String(512), nullable=False, unique=True),
     Column("title", Text, nullable=False),
+    # What silences and routes look at: rule, severity, team, agent, provider, budget and the like.
+    Column("labels", JsonDocument, nullable=False, server_default="{}"),
     Column("facts", JsonDocument, nullable=False),
+    Column("life", JsonDocument, nullable=False, server_default="{}"),
     Column("fired_at", UtcDateTime, nullable=False),
     Column("resolved_at", UtcDateTime),
+    Column("acknowledged_by", String(256)),
+    Column("acknowledged_at", UtcDateTime),
+    # silenced | inhibited, and the id of the silence or of the alert that hides it.
+    Column("hidden_by", String(16)),
+    Column("hidden_source", String(36)),
     Index(None, "org_id", "fired_at"),
     Index(None, "org_id", "state"),
+    Index(None, "alert_key", "episode"),
 )
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("silence_id", String(36), primary_key=True),
+    Column("org_id", Id, nullable=False),
+    # [{"label": ..., "comparison": "=" | "!=", "value": ...}], all of which must fit.
+    Column("matchers", JsonDocument, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("author", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    # Ended by hand: `ends_at` is then the moment it was.
+    Column("ended_by", String(256)),
+    Index(None, "org_id", "ends_at"),
+)
+
+# How far each rule was evaluated: who moves `slot` on evaluates it, in the same transaction.
+rule_states = Table(
+    "rule_states",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("rule_id", Id, nullable=False),
+    Column("slot", UtcDateTime),
+    # In a row, up to now.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("failing_since", UtcDateTime),
+    Column("error", Text),
+    Column("succeeded_at", UtcDateTime),
+    PrimaryKeyConstraint("org_id", "rule_id"),
+)
+
+# Calls that the ledger heard of after rules had been evaluated past their time: added to the rollups by the minute
+# of the call like all others, and here by the minute of recording, so that rules count them too.
+late_usage = Table(
+    "late_usage",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    Column("recorded", UtcDateTime, nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    Column("team_id", Id, nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("provider", Id, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("environment", String(128), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("decisions", BigInt, nullable=False),
+    Column("fail_open", BigInt, nullable=False),
+    PrimaryKeyConstraint(
+        "org_id", "recorded", "bucket", "team_id", "agent_id", "provider", "model", "environment", "outcome", "reason"
+    ),
+)
+
+# What Redis said of itself, by the minute; old ones are removed.
+redis_readings = Table(
+    "redis_readings",
+    metadata,
+    Column("minute", UtcDateTime, primary_key=True),
+    Column("evicted_keys", BigInt, nullable=False),
+    Column("maxmemory_policy", String(32), nullable=False),
+)
+
+# What the sender looks at: a small part of the table.
+OUTBOX_UNFINISHED = text("state IN ('waiting', 'queued', 'retry', 'unknown', 'sending')")
 
 outbox = Table(
     "outbox",
     metadata,
     Column("notification_id", String(36), primary_key=True),
     Column("org_id", Id, nullable=False),
-    Column("alert_id", String(36), ForeignKey("alerts.alert_id"), nullable=False),
+    # Reviews, tests and news of the rules themselves are about no alert.
+    Column("alert_id", String(36), ForeignKey("alerts.alert_id")),
     Column("channel", String(128), nullable=False),
     Column("channel_type", String(16), nullable=False),
-    Column("target", String(256), nullable=False),
-    Column("dedupe_key", String(512), nullable=False, unique=True),
+    Column("target", Text, nullable=False),
+    Column("dedupe_key", String(768), nullable=False, unique=True),
+    # post | reply | broadcast | edit (engine/alerting/action.py); all but post are about the first notification.
+    Column("action", String(16), nullable=False, server_default="post"),
+    Column("first_notification_id", String(36)),
     Column("message", JsonDocument, nullable=False),
+    # waiting -> queued -> sending -> delivered | retry | unknown | dead; or suppressed from the first, with the reason.
     Column("state", String(16), nullable=False),
+    # While waiting: with the others of its rule, channel and organization. Null: it waits for nobody.
+    Column("group_key", String(512)),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", UtcDateTime, nullable=False),
     Column("lease_expires_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    # From here on a day of failures counts.
+    Column("first_attempt_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("receipt", JsonDocument),
+    # Why it failed, is dead or suppressed.
     Column("error", Text),
     Index(None, "state", "next_attempt_at"),
+    Index(None, "alert_id"),
+    Index(None, "org_id", "created_at"),
+    Index(
+        "ix_outbox_unfinished",
+        "channel_type",
+        "next_attempt_at",
+        postgresql_where=OUTBOX_UNFINISHED,
+        sqlite_where=OUTBOX_UNFINISHED,
+    ),
+)
+
+# One place that notifications go to: when it took the last, the pause that it asked for, whether it is broken.
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("channel_type", String(16), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("last_started_at", UtcDateTime),
+    Column("paused_until", UtcDateTime),
+    # Nothing is sent there until somebody has mended it: messages take the fallback.
+    Column("broken_since", UtcDateTime),
+    Column("broken_reason", Text),
+    # It is not this place but what all of its channel type share: the token, the server.
+    Column("whole_kind", Boolean, nullable=False, server_default=false()),
+    Column("last_delivered_at", UtcDateTime),
+    PrimaryKeyConstraint("channel_type", "target"),
+)
+
+# Daily, weekly and monthly reviews and recommended budgets: what was true when they were made.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("org_id", Id, nullable=False),
+    # daily | weekly | monthly
+    Column("kind", String(16), nullable=False),
+    # The local day, the ISO week or the month that is looked back on: 2026-11-25, 2026-W47, 2026-11.
+    Column("period_label", String(10), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("content", JsonDocument, nullable=False),
+    PrimaryKeyConstraint("org_id", "kind", "period_label"),
 )
 
 # What Redis could not take at its time: decisions, settles and cancels made while it was away, settles whose hold it

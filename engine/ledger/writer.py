@@ -24,6 +24,7 @@ from engine.ledger.decision_rows import (
 )
 from engine.ledger.entries import Checked, Closed, DeniedMany, LedgerEvent
 from engine.ledger.event_log import append_events
+from engine.ledger.late import LateCalls, late_calls
 from engine.ledger.pending import forget_pending
 from engine.ledger.rollups import Examined, Rollups
 from engine.ledger.tables import decisions, organizations
@@ -56,11 +57,12 @@ def write_events(
 
     `drained_through` is given when the batch reached the stream's end: every event before it is now in SQL.
     """
+    late = late_calls(connection, org_id) if batch else LateCalls(None)
     _move_cursor(connection, org_id, batch, cursor, holder, drained_through)
     if not batch:
         return
     append_events(connection, org_id, batch, now)
-    changes = _Changes(org_id, _known_decisions(connection, batch))
+    changes = _Changes(org_id, _known_decisions(connection, batch), late)
     for event in batch:
         changes.take(event)
     replaced = sorted(changes.replaced)
@@ -75,6 +77,7 @@ def write_events(
         connection, decisions, _ID, CHANGING, list(map(itemgetter("decision_id", *CHANGING), changes.changed_rows))
     )
     add_rollups(connection, org_id, changes.rollups, now)
+    late.store(connection, org_id, now)
     add_budget_usage(connection, org_id, changes.budgets, now)
     forget_pending(connection, [(event.decision_id, event.kind) for event in batch if event.waited])
 
@@ -82,8 +85,9 @@ def write_events(
 class _Changes:
     """What a batch does to decisions and totals, worked out in memory."""
 
-    def __init__(self, org_id: str, known: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, org_id: str, known: dict[str, dict[str, Any]], late: LateCalls) -> None:
         self.rollups = Rollups()
+        self.late = late
         self.budgets = BudgetMoves()
         self.replaced: set[str] = set()
         self._org_id = org_id
@@ -112,6 +116,7 @@ class _Changes:
             self._close(event, fact)
         elif isinstance(fact, DeniedMany):
             count_denied_many(self.rollups, event)
+            self.late.count_denied(event.at, fact)
 
     def count(self) -> None:
         """Count decisions as the whole batch leaves them: most are made and settled within one."""
@@ -119,6 +124,7 @@ class _Changes:
             row = self._rows[decision_id]
             self.rollups.count_decision(row, examined)
             self.rollups.count_outcome(row)
+            self.late.count(row)
         for decision_id, before in self._before.items():
             self.rollups.count_outcome(before, -1)
             self.rollups.count_outcome(self._rows[decision_id])
@@ -138,7 +144,7 @@ class _Changes:
             self.budgets.hold(fact.plan.counters, row["reserve_micros"])
         elif answer.denied_by and answer.reason in _BUDGET_REASONS:
             place = answer.denied_by - 1
-            self.budgets.deny(fact.plan.counters[place], fact.counted[place][0], event.at)
+            self.budgets.deny(fact.plan.counters[place], fact.counted[place][0], event.at, answer.reason)
 
     def _close(self, event: LedgerEvent, fact: Closed) -> None:
         decision_id = event.decision_id

@@ -16,6 +16,10 @@ BRIEF = timedelta(minutes=5)
 """An alert that resolved itself sooner told nobody anything; a rule with many is too nervous."""
 UNRESOLVED = ("pending", "firing", "recovering", "superseded")
 """Every state but resolved, by name: an index finds these, and not those that are other than one."""
+WANTING = ("pending", "firing", "recovering")
+"""Of these the ones that somebody may have to see to: a superseded one is seen to with the one it was told with."""
+FIRED = ("firing", "recovering", "resolved")
+"""Pending ones did not fire yet, inactive ones never did, and superseded ones were told with another."""
 RULES_LATEST = 20_000
 """Only so many of the newest alerts are looked through for how the rules did."""
 
@@ -45,16 +49,24 @@ class AlertCursor:
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """One alert. `facts` have what was measured and the threshold, by the rule's kind."""
+    """One alert. `facts` have what was measured and the threshold, by the rule's kind.
+
+    `hidden_by` is silenced or inhibited, `hidden_source` the silence's or the other alert's id.
+    """
 
     alert_id: str
     rule_id: str
     severity: str
     state: str
     title: str
+    labels: dict[str, str]
     facts: dict[str, Any]
     fired_at: datetime
     resolved_at: datetime | None
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
+    hidden_by: str | None
+    hidden_source: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +79,17 @@ class AlertPage:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One message about an alert on one channel, and how far it came."""
+    """One message about an alert on one channel, and how far it came.
+
+    `action` is post, reply, broadcast or edit. `by` is the type of channel that took it: the log, where the channel's
+    own is not configured. None until it is delivered.
+    """
 
     notification_id: str
     channel: str
     channel_type: str
     target: str
+    action: str
     state: str
     attempts: int
     created_at: datetime
@@ -80,6 +97,10 @@ class Notification:
     delivered_at: datetime | None
     error: str | None
     message: dict[str, Any]
+    by: str | None = None
+
+
+_STORED = tuple(name for name in Notification.__slots__ if name != "by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +142,7 @@ def alert_page(
         if (value := getattr(wanted, column)) is not None:
             query = query.where(alerts.c[column] == value)
     if wanted.unresolved:
-        query = query.where(alerts.c.state.in_(UNRESOLVED))
+        query = query.where(alerts.c.state.in_(WANTING))
     if wanted.start is not None:
         query = query.where(alerts.c.fired_at >= wanted.start)
     if wanted.end is not None:
@@ -151,19 +172,32 @@ def alert_notifications(
 ) -> list[Notification]:
     """The messages about one alert, oldest first."""
     rows = connection.execute(
-        select(*(outbox.c[name] for name in Notification.__slots__))
+        select(*(outbox.c[name] for name in _STORED), outbox.c.receipt)
         .where(outbox.c.org_id == org_id, outbox.c.alert_id == alert_id)
         .order_by(outbox.c.created_at, outbox.c.notification_id)
         .limit(limit)
     )
-    return [Notification(*row) for row in rows]
+    return [
+        Notification(
+            **{name: getattr(row, name) for name in _STORED},
+            by=delivered_by(row.state, row.channel_type, row.receipt),
+        )
+        for row in rows
+    ]
+
+
+def delivered_by(state: str, channel_type: str, receipt: Any) -> str | None:
+    """The type of channel that took a message, as its receipt says; None of one that is not delivered."""
+    if state != "delivered":
+        return None
+    return str(receipt.get("by", channel_type)) if isinstance(receipt, dict) else channel_type
 
 
 def rule_quality(connection: Connection, org_id: str, *, since: datetime, limit: int = MOST_ROWS) -> list[RuleQuality]:
     """How the rules did with the alerts that fired since `since`, the busiest rule first."""
     newest = (
         select(alerts.c.rule_id, alerts.c.fired_at, alerts.c.resolved_at)
-        .where(alerts.c.org_id == org_id, alerts.c.fired_at >= since)
+        .where(alerts.c.org_id == org_id, alerts.c.fired_at >= since, alerts.c.state.in_(FIRED))
         .order_by(alerts.c.fired_at.desc())
         .limit(RULES_LATEST)
     )

@@ -74,15 +74,16 @@ class Pace:
     period: str
     per_day_micros: int
 
-    def runs_out_at(self, left_micros: int, now: datetime) -> datetime | None:
-        """When so much is used up at this pace; None when nothing is being spent. At once when nothing is left."""
-        if left_micros <= 0:
-            return now
-        if self.per_day_micros <= 0:
-            return None
-        days = left_micros / self.per_day_micros
-        # Beyond a century nobody waits, and dates end.
-        return now + timedelta(days=days) if days < 36_500 else None
+
+def runs_out_at(left_micros: int, per_day_micros: int, now: datetime) -> datetime | None:
+    """When so much is used up at this pace; None when nothing is being spent. At once when nothing is left."""
+    if left_micros <= 0:
+        return now
+    if per_day_micros <= 0:
+        return None
+    days = left_micros / per_day_micros
+    # Beyond a century nobody waits, and dates end.
+    return now + timedelta(days=days) if days < 36_500 else None
 
 
 def call_groups(connection: Connection, part: Slice, *, limit: int = MOST_CALL_GROUPS) -> list[CallGroup]:

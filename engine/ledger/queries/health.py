@@ -11,7 +11,7 @@ from engine.ledger.tables import heartbeats, organizations, outbox, pending_even
 
 MOST_COUNTED = 10_000
 """Whether ten thousand or a million wait makes no difference to whoever looks."""
-WAITING_STATES = ("queued", "sending", "retry", "unknown", "dead")
+WAITING_STATES = ("waiting", "queued", "sending", "retry", "unknown", "dead")
 
 
 @dataclass(frozen=True, slots=True)

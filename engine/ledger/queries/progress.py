@@ -26,9 +26,10 @@ def decisions_stored(connection: Connection, decision_ids: Iterable[str]) -> int
 
 
 def alerts_fired_since(connection: Connection, org_id: str, since: datetime) -> int:
-    """Alerts that fired at or after `since`."""
+    """Alerts that fired at or after `since`; of thresholds crossed together only the one that was told."""
+    fired = alerts.c.life["fired_at"].as_string()
     return connection.execute(
-        select(func.count()).where(alerts.c.org_id == org_id, alerts.c.fired_at >= since)
+        select(func.count()).where(alerts.c.org_id == org_id, alerts.c.fired_at >= since, fired.is_not(None))
     ).scalar_one()
 
 
@@ -42,7 +43,7 @@ def notifications_delivered_since(connection: Connection, org_id: str, since: da
 def is_settled(connection: Connection, org_id: str, instant: datetime) -> bool:
     """Whether everything before `instant` is in SQL, the rules have seen it, and no message waits to be sent."""
     drained = drained_through(connection, org_id)
-    evaluated = last_successes(connection).get("evaluate")
+    evaluated = last_successes(connection).get("crossings")
     waiting = connection.execute(
         select(func.count()).where(outbox.c.org_id == org_id, outbox.c.state.in_(("queued", "sending")))
     ).scalar_one()

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
+from engine.ledger.queries.day_cells import in_local_days
 from engine.ledger.queries.local_days import LocalDays, local_day, local_days
-from engine.ledger.queries.slice import Slice, in_pieces, of_dimensions
+from engine.ledger.queries.slice import Slice, of_dimensions
 from engine.ledger.queries.spend import OTHER, SPLIT_COLUMNS, Split
 from engine.ledger.tables import usage
 
@@ -60,7 +61,7 @@ def spend_by_day(
             usage.c.spent_micros,
             usage.c.decisions,
         )
-        .where(in_pieces(usage, part.org_id, days.wanted), of_dimensions(usage, part))
+        .where(in_local_days(part.org_id, days), of_dimensions(usage, part))
         .subquery()
     )
     cell = (inner.c.grain, inner.c.bucket, inner.c.name)
@@ -85,7 +86,7 @@ def spend_history(connection: Connection, part: Slice, *, zone: str = "UTC") -> 
     cell = (usage.c.grain, usage.c.bucket)
     rows = connection.execute(
         select(*cell, usage.c.org_id, func.sum(usage.c.spent_micros), func.sum(usage.c.decisions))
-        .where(in_pieces(usage, part.org_id, days.wanted), of_dimensions(usage, part))
+        .where(in_local_days(part.org_id, days), of_dimensions(usage, part))
         .group_by(*cell, usage.c.org_id)
     )
     spent = {day: sums[0] for (day, _), sums in _by_day(days, rows).items() if sums[1]}
