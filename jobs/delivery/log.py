@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from engine.alerting.message import Message
-from jobs.delivery.channel import Receipt
+from engine.ledger.queries.channels import shown_target
+from jobs.delivery.channel import Delivery, Receipt
+from jobs.delivery.facts import plain_text
 
 logger = logging.getLogger("bursar.notifications")
 _LEVELS = {"critical": logging.ERROR, "warning": logging.WARNING}
@@ -20,10 +21,12 @@ class LogChannel:
         """For example `instead="Slack has no token"`."""
         self._instead = instead
 
-    def send(self, target: str, message: Message) -> Receipt:
+    def send(self, delivery: Delivery) -> Receipt:
         """Write one entry; it always arrives."""
+        message, target = delivery.message, shown_target(delivery.target)
+        level = logging.INFO if message.resolved else _LEVELS.get(message.severity, logging.INFO)
         note = f" [meant for {target}: {self._instead}]" if self._instead else ""
-        logger.log(_LEVELS.get(message.severity, logging.INFO), "%s%s", "; ".join(message.text.splitlines()), note)
+        logger.log(level, "%s%s", "; ".join(plain_text(message).splitlines()), note)
         if self._instead:
             return Receipt("log", {"meant_for": target, "note": self._instead})
         return Receipt("log")

@@ -12,22 +12,21 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-TOKEN = "xoxb-000000000000-fake-slack"
-BOT = {"user_id": "U0BURSAR00", "bot_id": "B0BURSAR00", "team_id": "T0FAKE0000", "team": "Fake", "user": "bursar"}
-
-# Slack's documented limits for a message.
-MOST_BLOCKS = 50
-LONGEST_TEXT = 40_000
-LONGEST_SECTION = 3_000
-LONGEST_HEADER = 150
-MOST_ACTIONS = 25
+from tests.support.slack_workspace import (
+    HOOK_PATH,
+    HOOK_STATUSES,
+    TOKEN,
+    SlackMessage,
+    SlackRequest,
+    Workspace,
+    refusal,
+)
 
 
 @dataclass(frozen=True)
@@ -68,107 +67,14 @@ class Dropped:
 Misbehaviour = RateLimited | ServerError | Refused | Slow | Dropped
 
 
-@dataclass(frozen=True)
-class SlackRequest:
-    """One request as it arrived."""
-
-    method: str
-    """``chat.postMessage``"""
-    http_method: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: dict[str, Any]
-    """JSON or form fields; blocks and attachments decoded in both."""
-    raw: bytes
-    arrived_at: float
-    """``time.monotonic()``"""
-
-
-@dataclass
-class SlackMessage:
-    """A message as it now stands in its channel."""
-
-    channel: str
-    ts: str
-    body: dict[str, Any]
-    edits: int = 0
-
-
-@dataclass
-class _Workspace:
-    """What Slack remembers; guarded by the condition of its owner."""
-
-    token: str
-    requests: list[SlackRequest] = field(default_factory=list)
-    messages: list[SlackMessage] = field(default_factory=list)
-    script: deque[Misbehaviour] = field(default_factory=deque)
-    channels: dict[str, str] = field(default_factory=dict)
-    last_ts: int = 0
-
-    def channel_id(self, name: str) -> str:
-        """Names get an id when first used; ids stand for themselves."""
-        plain = name.removeprefix("#")
-        if plain in self.channels.values() or (plain[:1] in "CDGU" and plain.isalnum() and plain.isupper()):
-            return plain
-        return self.channels.setdefault(plain, f"C0{len(self.channels) + 1:08d}")
-
-    def next_ts(self) -> str:
-        """Unique in the workspace, rising, in Slack's form."""
-        self.last_ts = max(self.last_ts + 1, time.time_ns() // 1_000)
-        return f"{self.last_ts // 1_000_000}.{self.last_ts % 1_000_000:06d}"
-
-    def act(self, request: SlackRequest) -> dict[str, Any]:
-        """Do what the request asks and return the answer's body."""
-        authorization = request.headers.get("authorization", "")
-        token = authorization.removeprefix("Bearer ") or str(request.body.get("token", ""))
-        if not token:
-            return _refusal("not_authed")
-        if token != self.token:
-            return _refusal("invalid_auth")
-        match request.method:
-            case "auth.test":
-                return {"ok": True, "url": "https://fake.slack.com/", "is_enterprise_install": False, **BOT}
-            case "chat.postMessage":
-                return self._post(request.body)
-            case "chat.update":
-                return self._update(request.body)
-            case _:
-                return {**_refusal("unknown_method"), "req_method": request.method}
-
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        if not body.get("channel"):
-            return _refusal("channel_not_found")
-        problem = _problem(body)
-        if problem:
-            return problem
-        message = SlackMessage(self.channel_id(str(body["channel"])), self.next_ts(), body)
-        self.messages.append(message)
-        return {"ok": True, "channel": message.channel, "ts": message.ts, "message": _shown(message)}
-
-    def _update(self, body: dict[str, Any]) -> dict[str, Any]:
-        # Slack updates by channel id only; a name is refused.
-        if body.get("channel") not in {message.channel for message in self.messages}:
-            return _refusal("channel_not_found")
-        for message in self.messages:
-            if (message.channel, message.ts) == (body["channel"], body.get("ts")):
-                problem = _problem(body)
-                if problem:
-                    return problem
-                message.body = {**message.body, **body}
-                message.edits += 1
-                shown = _shown(message)
-                return {"ok": True, "channel": message.channel, "ts": message.ts, "text": shown["text"],
-                        "message": {**shown, "edited": {"user": BOT["user_id"], "ts": self.next_ts()}}}  # fmt: skip
-        return _refusal("message_not_found")
-
-
 class FakeSlack:
     """The server; use it as a context manager."""
 
     def __init__(self, token: str = TOKEN) -> None:
         """``token`` is the only bearer token that is accepted."""
         self.token = token
-        self._workspace = _Workspace(token)
+        self._workspace = Workspace(token)
+        self._script: deque[Misbehaviour] = deque()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -193,6 +99,27 @@ class FakeSlack:
         return f"http://127.0.0.1:{self._server.server_address[1]}/api/"
 
     @property
+    def hook_url(self) -> str:
+        """An incoming webhook of ``HOOK_CHANNEL``."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}{HOOK_PATH}"
+
+    @property
+    def whispers(self) -> list[dict[str, Any]]:
+        """What ``chat.postEphemeral`` was asked to say."""
+        with self._changed:
+            return list(self._workspace.whispers)
+
+    def open_sockets_at(self, url: str) -> None:
+        """What ``apps.connections.open`` answers from now on."""
+        with self._changed:
+            self._workspace.socket_url = url
+
+    def channel_id(self, name: str) -> str:
+        """The id that messages for a channel have."""
+        with self._changed:
+            return self._workspace.channel_id(name)
+
+    @property
     def requests(self) -> list[SlackRequest]:
         """Every request so far, in order of arrival, the refused and dropped ones too."""
         with self._changed:
@@ -207,7 +134,7 @@ class FakeSlack:
     def answer_next(self, *misbehaviours: Misbehaviour) -> None:
         """Misbehave on the coming requests, one each, in this order; afterwards all is well again."""
         with self._changed:
-            self._workspace.script.extend(misbehaviours)
+            self._script.extend(misbehaviours)
 
     def wait_for_requests(self, count: int, timeout: float = 10.0) -> list[SlackRequest]:
         """Wait until at least ``count`` requests have arrived; fails the test after ``timeout`` seconds."""
@@ -220,26 +147,31 @@ class FakeSlack:
         """Status, headers and body for a request; None closes the connection without an answer."""
         with self._changed:
             self._workspace.requests.append(request)
-            script = self._workspace.script
-            twist = script.popleft() if script else None
+            twist = self._script.popleft() if self._script else None
             acts = not isinstance(twist, RateLimited | ServerError | Refused | Dropped) or (
                 isinstance(twist, Dropped) and twist.posted
             )
             answer = self._workspace.act(request) if acts else {}
             self._changed.notify_all()
+        if request.method == HOOK_PATH and (isinstance(twist, Refused) or answer.get("ok") is False):
+            # Webhooks say it with a status and a word in plain text.
+            error = twist.error if isinstance(twist, Refused) else str(answer["error"])
+            return HOOK_STATUSES.get(error, 400), {"Content-Type": "text/html"}, error.encode()
         match twist:
             case RateLimited(retry_after):
-                return 429, {"Retry-After": str(retry_after)}, _json(_refusal("ratelimited"))
+                return 429, {"Retry-After": str(retry_after)}, _json(refusal("ratelimited"))
             case ServerError(status):
                 return status, {"Content-Type": "text/html"}, b"<html><body>Something went wrong</body></html>"
             case Refused(error):
-                return 200, {}, _json(_refusal(error))
+                return 200, {}, _json(refusal(error))
             case Dropped():
                 return None
             case Slow(seconds):
                 self._stopping.wait(seconds)
             case None:
                 pass
+        if request.method == HOOK_PATH:
+            return 200, {"Content-Type": "text/html"}, b"ok"
         return 200, {}, _json(answer)
 
 
@@ -266,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self, raw: bytes) -> None:
         arrived_at = time.monotonic()
         address = urlsplit(self.path)
-        if not address.path.startswith("/api/"):
+        if not address.path.startswith("/api/") and address.path != HOOK_PATH:
             self.send_error(404)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -306,48 +238,6 @@ def _fields(encoded: bytes) -> dict[str, Any]:
         if name in fields:
             fields[name] = json.loads(fields[name])
     return fields
-
-
-def _problem(body: dict[str, Any]) -> dict[str, Any] | None:
-    """What Slack would refuse in a message."""
-    text, blocks = body.get("text") or "", body.get("blocks") or []
-    if not text and not blocks and not body.get("attachments"):
-        return _refusal("no_text")
-    if len(text) > LONGEST_TEXT:
-        return _refusal("msg_too_long")
-    wrong = ["no more than 50 items allowed [json-pointer:/blocks]"] if len(blocks) > MOST_BLOCKS else []
-    for position, block in enumerate(blocks):
-        wrong += [f"{words} [json-pointer:/blocks/{position}]" for words in _block_problems(block)]
-    return {**_refusal("invalid_blocks"), "response_metadata": {"messages": wrong}} if wrong else None
-
-
-def _block_problems(block: dict[str, Any]) -> list[str]:
-    text = (block.get("text") or {}).get("text", "") if isinstance(block.get("text"), dict) else ""
-    match block.get("type"):
-        case "section" if not text and not block.get("fields"):
-            return ["missing required field: text"]
-        case "section" if len(text) > LONGEST_SECTION:
-            return [f"must be less than {LONGEST_SECTION + 1} characters"]
-        case "header" if not 0 < len(text) <= LONGEST_HEADER:
-            return [f"must have 1 to {LONGEST_HEADER} characters"]
-        case "actions" if not 0 < len(block.get("elements", [])) <= MOST_ACTIONS:
-            return [f"must have 1 to {MOST_ACTIONS} items"]
-        case None:
-            return ["missing required field: type"]
-        case _:
-            return []
-
-
-def _shown(message: SlackMessage) -> dict[str, Any]:
-    kept: dict[str, Any] = {
-        name: message.body[name] for name in ("blocks", "attachments", "thread_ts") if name in message.body
-    }
-    return {"type": "message", "text": message.body.get("text", ""), "ts": message.ts, "user": BOT["user_id"],
-            "bot_id": BOT["bot_id"], "team": BOT["team_id"], **kept}  # fmt: skip
-
-
-def _refusal(error: str) -> dict[str, Any]:
-    return {"ok": False, "error": error}
 
 
 def _json(body: dict[str, Any]) -> bytes:

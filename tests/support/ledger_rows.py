@@ -41,6 +41,8 @@ DENIALS = (
 MONTHLY_LIMITS = {"org": 400_000_000, "copilots": 120_000_000}
 DAILY_LIMIT = 20_000_000
 
+BEATING = ("ledger", "evaluate", "deliver-slack", "deliver-email", "deliver-webhook", "deliver-log")
+
 
 @dataclass
 class SeededLedger:
@@ -91,9 +93,7 @@ def seed_ledger(
                 connection.execute(table.insert(), rows)
         _append_events(connection, ledger)
         connection.execute(heartbeats.delete())
-        connection.execute(
-            heartbeats.insert(), [{"job": job, "last_success_at": beat} for job in ("ledger", "evaluate", "deliver")]
-        )
+        connection.execute(heartbeats.insert(), [{"job": job, "last_success_at": beat} for job in BEATING])
     return ledger
 
 
@@ -102,9 +102,7 @@ def seed_empty_organization(database: Database, *, org_id: str = "acme", now: da
     migrate(database)
     with database.write() as connection:
         connection.execute(organizations.insert(), [{"org_id": org_id, "created_at": now, "drained_through": now}])
-        connection.execute(
-            heartbeats.insert(), [{"job": job, "last_success_at": now} for job in ("ledger", "evaluate", "deliver")]
-        )
+        connection.execute(heartbeats.insert(), [{"job": job, "last_success_at": now} for job in BEATING])
 
 
 def _order(row: Row) -> tuple[datetime, str]:
@@ -310,9 +308,13 @@ def _alerts(ledger: SeededLedger) -> None:
                 "rule_id": rule_id,
                 "severity": severity,
                 "state": "firing",
-                "dedupe_key": alert_id,
+                "alert_key": alert_id,
+                "episode": 1,
+                "dedupe_key": f"{alert_id}|1",
                 "title": title,
+                "labels": {"rule": rule_id, "severity": severity},
                 "facts": {},
+                "life": {},
                 "fired_at": fired_at,
             }
         )

@@ -146,11 +146,15 @@ class PostgresServer:
         return server
 
     @contextlib.contextmanager
-    def new_database(self) -> Iterator[str]:
-        """An empty database under a SQLAlchemy URL; dropped afterwards, whoever is still connected."""
+    def new_database(self, *, made: bool = True) -> Iterator[str]:
+        """An empty database under a SQLAlchemy URL; dropped afterwards, whoever is still connected.
+
+        Without `made` it is left to the caller to make it.
+        """
         name = f"test_{uuid.uuid4().hex}"
-        with self._administer() as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        if made:
+            with self._administer() as admin:
+                admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         url = URL.create(
             "postgresql+psycopg", username="postgres", database=name, query={"host": os.fspath(self._folder)}
         )

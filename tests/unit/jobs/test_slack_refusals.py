@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.delivery.sender import retry_delay
-from jobs.delivery.slack import refusal
+from jobs.delivery.slack_answers import refusal
 
 
 @pytest.mark.parametrize(
@@ -44,10 +43,3 @@ def test_a_refusal_nobody_knows_is_tried_again() -> None:
 def test_the_pause_is_what_slack_asked_for(headers: dict[str, str], seconds: int) -> None:
     assert refusal(429, headers, "ratelimited").pause_seconds == seconds
     assert refusal(200, headers, "ratelimited").pause_seconds == seconds
-
-
-def test_delays_grow_from_five_seconds_to_ten_minutes_and_are_spread() -> None:
-    assert retry_delay(1, 0.999999) == pytest.approx(5, abs=0.01)
-    assert [retry_delay(attempts, 0) for attempts in (1, 2, 3)] == [7.5, 15, 30]
-    assert retry_delay(50, 0) == 600
-    assert retry_delay(10_000, 0.5) == 500
