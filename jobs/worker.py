@@ -1,4 +1,4 @@
-"""One worker process: the ledger writer and the scheduled jobs."""
+"""One worker process: the ledger writer, the scheduled jobs, and an ear for clicks in Slack."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from engine.admission.connect import open_gate
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.settings import Settings
+from jobs.delivery.responding import listener_of
 from jobs.schedule import build_scheduler
 from jobs.writer_loop import WriterLoop
 
@@ -28,12 +29,13 @@ def running_worker(settings: Settings) -> Iterator[Database]:
     ):
         migrate(database)
         writer = WriterLoop(database, gate, lease_seconds=settings.lease_seconds)
-        scheduler = build_scheduler(database, settings)
-        writer.start()
-        scheduler.start()
-        try:
-            yield database
-        finally:
-            # First of all: a job may take a while, and the leases are wanted by others.
-            writer.stop()
-            scheduler.shutdown()
+        scheduler = build_scheduler(database, settings, gate=gate)
+        with listener_of(settings, database):
+            writer.start()
+            scheduler.start()
+            try:
+                yield database
+            finally:
+                # First of all: a job may take a while, and the leases are wanted by others.
+                writer.stop()
+                scheduler.shutdown()

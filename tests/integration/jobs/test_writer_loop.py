@@ -25,6 +25,7 @@ from engine.ledger.verify import verify_events
 from engine.service import GovernanceService
 from engine.settings import Settings
 from jobs.writer_loop import WriterLoop
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.servers import connect
 
 PATIENCE_SECONDS = 30.0
@@ -36,7 +37,6 @@ class Offices:
     def __init__(self, database_url: str, redis_url: str, opened: ExitStack) -> None:
         self.database_url, self.redis_url, self._opened = database_url, redis_url, opened
         self.database = self._opened.enter_context(closing(Database(database_url)))
-        migrate(self.database)
         self.redis = opened.enter_context(connect(redis_url))
 
     def service(self, org_id: str) -> GovernanceService:
@@ -68,7 +68,8 @@ class Offices:
 
 
 @pytest.fixture
-def offices(database_url: str, valkey_url: str) -> Iterator[Offices]:
+def offices(database_url: str, valkey_url: str, ledger_copies: LedgerCopies) -> Iterator[Offices]:
+    ledger_copies.put(database_url, migrate)
     with ExitStack() as opened:
         yield Offices(database_url, valkey_url, opened)
 
