@@ -1,0 +1,1 @@
+"""`bursar reviews`: stored reviews, and new ones on request."""
