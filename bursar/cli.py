@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bursar import __version__
+from bursar.alerts.commands import alerts_app
 from bursar.audit.commands import audit_app
 from bursar.costs.commands import costs_app
 from bursar.export.commands import decisions_app
@@ -20,6 +21,7 @@ from bursar.governing.commands import add_commands
 from bursar.ledger.commands import ledger_app
 from bursar.policies.commands import policies_app
 from bursar.prices.commands import prices_app
+from bursar.reviews.commands import reviews_app
 
 app = typer.Typer(
     name="bursar",
@@ -220,11 +222,13 @@ def seed(
 
 add_commands(app)
 app.add_typer(policies_app)
+app.add_typer(alerts_app)
 app.add_typer(prices_app)
 app.add_typer(costs_app)
 app.add_typer(decisions_app)
 app.add_typer(ledger_app)
 app.add_typer(audit_app)
+app.add_typer(reviews_app)
 
 
 if __name__ == "__main__":

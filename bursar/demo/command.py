@@ -50,9 +50,9 @@ ALERTS_PATIENCE_SECONDS = 8.0
 _WHAT_TO_LOOK_AT = """\
 The organization, its last 30 days and its traffic are made up. What to look at:
   Spend      sales is heading over its plan for the month. contract_review has a
-             trial budget of $3 a day that begins now: at 80 % a warning and at
-             95 % a critical alert appear under Notifications; then its calls are
-             denied for the rest of the day.
+             trial budget of $3 a day that begins now: alerts appear under
+             Notifications as it fills up, and critical ones when it denies its
+             first call; the others are denied for the rest of the day.
   Decisions  Why a call was allowed or denied: the policy block_development,
              the rate limit each-user, the budget legal-trial.
   Prices     The vendor of market_research bills a third more than its price. In

@@ -20,7 +20,6 @@ from zoneinfo import ZoneInfo
 
 from bursar.demo.traffic import AGENTS, BUSY_USERS_SHARE, MISPRICED, USERS, AgentTraffic
 from engine.alerting.heartbeats import record_success
-from engine.alerting.message import Message
 from engine.clock import from_ms, to_ms, utc_now
 from engine.document.live import LiveDocument
 from engine.document.schema import GovernanceDocument
@@ -36,9 +35,9 @@ from engine.replay.rhythm import start_before
 from engine.replay.scenario import Outage, Scenario, Surge
 from engine.replay.simulation import Simulation
 from jobs.costs import calibrate_all, count_variance
-from jobs.delivery.channel import Receipt
+from jobs.delivery.channel import Delivery, Receipt
 from jobs.delivery.sender import deliver_due
-from jobs.evaluation import evaluate_organization
+from jobs.evaluation import judge_budgets
 
 DAYS = 30
 DECISIONS = 11_000
@@ -148,7 +147,7 @@ def _in_its_day(until: datetime, zone: str) -> datetime:
 
 
 class _Watcher:
-    """Runs the rule on budgets at virtual times, and delivers what it says to the log, at the same times."""
+    """Runs the rules on budgets at virtual times, and delivers what it says to the log, at the same times."""
 
     def __init__(self, database: Database, org_id: str) -> None:
         self._database = database
@@ -158,7 +157,7 @@ class _Watcher:
 
     def look(self, now: datetime) -> None:
         """Evaluate and deliver."""
-        evaluate_organization(self._database, self._org_id, dashboard_url="", now=now)
+        judge_budgets(self._database, self._org_id, dashboard_url="", now=now)
         deliver_due(self._database, self._channels, clock=lambda: now)
 
 
@@ -167,10 +166,9 @@ class _Nowhere:
 
     paced = False
 
-    def send(self, target: str, message: Message) -> Receipt:
+    def send(self, delivery: Delivery) -> Receipt:
         """It always arrives."""
-        del message
-        return Receipt("log", {"meant_for": target, "note": "made up for the demo's past"})
+        return Receipt("log", {"meant_for": delivery.target, "note": "made up for the demo's past"})
 
 
 def _scenario(live: LiveDocument, until: datetime) -> Scenario:

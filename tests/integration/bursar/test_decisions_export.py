@@ -31,6 +31,7 @@ from engine.ledger.database import Database
 from engine.ledger.queries.decision_filter import DecisionFilter
 from engine.ledger.tables import decisions
 from tests.integration.bursar.conftest import CommandLine
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.ledger_rows import SeededLedger, seed_ledger
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, tzinfo=UTC)
@@ -56,14 +57,17 @@ class Exported:
             return [row for row in audit_entries(connection, "acme") if row.action == "decisions.export"]
 
 
+def lived(database: Database) -> SeededLedger:
+    ledger = seed_ledger(database, now=NOW, days=30, per_day=20)
+    document = parse_document({"organization": "acme", "policies": [{"policy_id": "go", "effect": "allow"}]}, "test")
+    publish_document(database, document, author="test", reason="test")
+    return ledger
+
+
 @pytest.fixture
-def exported(bursar: CommandLine, database_url: str) -> Iterator[Exported]:
+def exported(bursar: CommandLine, database_url: str, ledger_copies: LedgerCopies) -> Iterator[Exported]:
+    ledger = ledger_copies.put(database_url, lived)
     with closing(Database(database_url)) as database:
-        ledger = seed_ledger(database, now=NOW, days=30, per_day=20)
-        document = parse_document(
-            {"organization": "acme", "policies": [{"policy_id": "go", "effect": "allow"}]}, "test"
-        )
-        publish_document(database, document, author="test", reason="test")
         yield Exported(ledger, database, bursar, database_url)
 
 

@@ -93,7 +93,8 @@ def test_the_story_is_there(sqlite_url: str, until: datetime) -> None:
     assert plan.monthly_budget_usd is not None
     assert forecast.total_micros > 1_050_000 * plan.monthly_budget_usd
     loop = f"Daily budget 'per-agent' of agent {MISPRICED}"
-    assert len([title for title in firing if title.startswith(loop)]) == 1
+    # Half of it was passed before, which is for pages only.
+    assert len([title for title in firing if title.startswith(loop) and not title.endswith("50 %")]) == 1
     assert any(title.startswith(loop) for title in resolved)
     assert set(states) == {"delivered"}
     assert calibration.challenger.verdict.passed

@@ -70,7 +70,8 @@ def test_the_state_directory_is_filled_where_no_database_is_named(bursar: Any) -
 def test_the_same_seed_makes_the_same_ledger(bursar: Any) -> None:
     ends = {}
     for name, seed in (("one", "5"), ("two", "5"), ("three", "6")):
-        result = bursar.run("seed", *SMALL, *UNTIL, "--seed", seed, BURSAR_STATE_DIR=name)
+        # Each with its own order of what is hashed.
+        result = bursar.run_fresh("seed", *SMALL, *UNTIL, "--seed", seed, BURSAR_STATE_DIR=name)
         assert result.returncode == 0, result.stderr
         url = f"sqlite:///{bursar.folder / name / 'ledger.db'}"
         ends[name] = counted(url, organizations.c.chain_hash, organizations.c.cursor)
