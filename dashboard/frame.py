@@ -18,6 +18,7 @@ from engine.errors import BursarError, DatabaseError, InvalidValue
 
 LIVE_SECONDS = 4
 """How often live parts look again."""
+DELIVERY_JOBS = ("deliver-slack", "deliver-email", "deliver-webhook", "deliver-log")
 SILENT_AFTER = timedelta(seconds=30)
 """A job that has not succeeded for longer is called silent."""
 
@@ -132,23 +133,26 @@ def freshness(health: Health, settled_share: float | None = None) -> None:
     warning = silence(health)
     if warning:
         st.warning(plain(warning), icon=":material/sync_problem:")
+    if health.broken_channels:
+        st.error(plain(health.broken_channels), icon=":material/notifications_off:")
 
 
 def silence(health: Health) -> str | None:
     """What stands still because a job is silent, in words; None when all jobs work."""
-    ledger, evaluate, deliver = (is_silent(health, job) for job in ("ledger", "evaluate", "deliver"))
+    ledger, evaluate = (is_silent(health, job) for job in ("ledger", "evaluate"))
+    unsent = next((job for job in DELIVERY_JOBS if is_silent(health, job)), None)
     parts = []
     if ledger:
         parts.append(
             f"The ledger worker has been silent {_since(health, 'ledger')}: "
             "calls are still decided, but these numbers stand still."
         )
-    if evaluate and deliver:
+    if evaluate and unsent:
         parts.append(f"Alerts have been neither evaluated nor sent {_since(health, 'evaluate')}.")
     elif evaluate:
         parts.append(f"Alerts have not been evaluated {_since(health, 'evaluate')}.")
-    elif deliver:
-        parts.append(f"Notifications have not been sent {_since(health, 'deliver')}.")
+    elif unsent:
+        parts.append(f"Notifications have not been sent {_since(health, unsent)}.")
     return " ".join(parts) or None
 
 

@@ -11,6 +11,7 @@ from dashboard.windows import Window, month_of, today_of, window_of
 from engine.clock import utc_now
 from engine.ledger.database import Database
 from engine.ledger.queries.budgets import BudgetUse, OpenHolds, current_budget_use, open_holds
+from engine.ledger.queries.channels import broken_notice, channel_states
 from engine.ledger.queries.decisions import (
     DecisionCursor,
     DecisionFilter,
@@ -40,6 +41,8 @@ class Health:
     now: datetime
     drained_through: datetime | None
     last_successes: dict[str, datetime | None]
+    broken_channels: str | None = None
+    """A sentence on channels that notifications do not reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,12 @@ def read_spend(url: str, org_id: str, since: datetime, range_key: str, split: Sp
     with database(url).read() as connection:
         names = [each.name for each in spend_by(connection, part, split, limit=TOP_NAMES)]
         return SpendView(
-            health=Health(now, drained_through(connection, org_id), last_successes(connection)),
+            health=Health(
+                now,
+                drained_through(connection, org_id),
+                last_successes(connection),
+                broken_notice(channel_states(connection, org_id, now)),
+            ),
             month=spend_totals(connection, month_of(now).of(org_id, now)),
             today_micros=spend_totals(connection, today_of(now).of(org_id, now)).spent_micros,
             window=window,
@@ -118,7 +126,13 @@ def read_spend(url: str, org_id: str, since: datetime, range_key: str, split: Sp
 def read_decisions(url: str, org_id: str, wanted: DecisionFilter, before: DecisionCursor | None) -> DecisionsView:
     """A page of decisions, newest first."""
     with database(url).read() as connection:
-        health = Health(utc_now(), drained_through(connection, org_id), last_successes(connection))
+        now = utc_now()
+        health = Health(
+            now,
+            drained_through(connection, org_id),
+            last_successes(connection),
+            broken_notice(channel_states(connection, org_id, now)),
+        )
         return DecisionsView(health, decision_page(connection, org_id, wanted, before=before, limit=PAGE_SIZE))
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.decision import show_decision
 from dashboard.frame import LIVE_SECONDS, failures_explained, freshness, nothing_yet, organization, page_head
+from dashboard.narrowing import PARAMETERS, Narrowing
 from dashboard.reading import (
     DecisionsView,
     ledger_url,
@@ -44,7 +45,6 @@ with filters[2]:
     )
 with filters[3]:
     user_id = st.text_input("User", placeholder="Any, or an exact id", key="user", bind="query-params")
-wanted = DecisionFilter(outcome, reason, agent_id or None, (user_id or "").strip() or None)
 
 
 def go(**parameters: str | None) -> None:
@@ -54,6 +54,14 @@ def go(**parameters: str | None) -> None:
             st.query_params.pop(name, None)
         else:
             st.query_params[name] = value
+
+
+narrowing = Narrowing.read(st.query_params)
+wanted = narrowing.of(DecisionFilter(outcome, reason, agent_id or None, (user_id or "").strip() or None))
+if narrowing:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f":material/filter_alt: Only {plain(narrowing.words)}")
+        st.button("Show all", key="show_all", on_click=lambda: go(**dict.fromkeys(PARAMETERS)))
 
 
 def open_chosen(key: str) -> None:

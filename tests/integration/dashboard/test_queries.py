@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, update
 
 from dashboard.windows import RANGES, month_of, today_of, window_of
 from engine.ledger.database import Database
@@ -27,7 +28,9 @@ from engine.ledger.queries.names import known_names
 from engine.ledger.queries.notifications import recent_notifications
 from engine.ledger.queries.spend import OTHER, agent_spend, spend_by, spend_totals
 from engine.ledger.queries.usage_series import usage_series
-from tests.support.ledger_rows import SeededLedger, seed_ledger
+from engine.ledger.tables import outbox
+from tests.support.ledger_copies import LedgerCopies
+from tests.support.ledger_rows import BEATING, SeededLedger, seed_ledger
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, tzinfo=UTC)
 
@@ -39,12 +42,18 @@ class Seeded:
     connection: Connection
 
 
+def lived(database: Database) -> tuple[SeededLedger, SeededLedger]:
+    return (
+        seed_ledger(database, now=NOW, days=30, per_day=14),
+        seed_ledger(database, org_id="globex", now=NOW, days=5, per_day=14, seed=8),
+    )
+
+
 @pytest.fixture
-def seeded(database_url: str) -> Iterator[Seeded]:
+def seeded(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Seeded]:
     """Two organizations; whatever is asked about one must not count the other."""
+    acme, other = ledger_copies.put(database_url, lived)
     database = Database(database_url)
-    acme = seed_ledger(database, now=NOW, days=30, per_day=14)
-    other = seed_ledger(database, org_id="globex", now=NOW, days=5, per_day=14, seed=8)
     with database.read() as connection:
         yield Seeded(acme, other, connection)
     database.close()
@@ -214,15 +223,42 @@ def test_the_events_of_a_decision_come_in_the_order_of_recording(seeded: Seeded)
 
 def test_notifications_come_newest_first_with_their_delivery(seeded: Seeded) -> None:
     lines = recent_notifications(seeded.connection, "acme")
-    assert [(line.rule_id, line.channel, line.state) for line in lines] == [
-        ("budget-95", "ops", "delivered"),
-        ("denied-by-policy", "leads", "dead"),
-        ("denied-by-policy", "ops", "retry"),
-        ("budget-80", "ops", "queued"),
-        ("budget-50", None, None),
+    assert [(line.rule_id, [(told.channel, told.state) for told in line.told]) for line in lines] == [
+        ("budget-95", [("ops", "delivered")]),
+        ("denied-by-policy", [("leads", "dead"), ("ops", "retry")]),
+        ("budget-80", [("ops", "queued")]),
+        ("budget-50", []),
     ]
-    assert lines[0].channel_type == "log"
+    assert (lines[0].told[0].channel_type, lines[0].told[0].by) == ("log", "log")
     assert len(recent_notifications(seeded.connection, "acme", limit=2)) == 2
+
+
+def test_an_alert_has_one_line_whatever_followed_its_first_message(database_url: str) -> None:
+    with closing(Database(database_url)) as database:
+        ledger = seed_ledger(database, now=NOW, days=1, per_day=1)
+        first = next(row for row in ledger.outbox if row["notification_id"] == "acme-alert-0-ops")
+        later = {**first, "first_notification_id": first["notification_id"], "channel_type": "slack"}
+        news = [
+            ("edit", "edit", NOW, None),
+            ("reply", "reply", NOW, None),
+            ("kept back", "post", first["created_at"] - timedelta(minutes=1), None),
+            ("page", "post", NOW, {"by": "log", "meant_for": "https://example.com"}),
+        ]
+        with database.write() as connection:
+            connection.execute(update(outbox).values(state="delivered"))
+            for key, action, at, receipt in news:
+                channel = "pager" if key == "page" else "ops"
+                row = {**later, "notification_id": key, "dedupe_key": key, "action": action, "created_at": at,
+                       "channel": channel, "receipt": receipt,
+                       "state": "suppressed" if key == "kept back" else "delivered"}  # fmt: skip
+                connection.execute(insert(outbox).values(**row))
+        with database.read() as connection:
+            newest, *others = recent_notifications(connection, "acme")
+        assert [(told.channel, told.state, told.channel_type, told.by) for told in newest.told] == [
+            ("ops", "delivered", "log", "log"),
+            ("pager", "delivered", "slack", "log"),
+        ]
+        assert len(others) == 3
 
 
 def test_health_tells_how_far_the_ledger_is_and_who_worked_when(seeded: Seeded) -> None:
@@ -230,7 +266,7 @@ def test_health_tells_how_far_the_ledger_is_and_who_worked_when(seeded: Seeded) 
     assert [state.org_id for state in list_organizations(seeded.connection)] == ["acme", "globex"]
     assert drained_through(seeded.connection, "acme") == beat
     assert drained_through(seeded.connection, "nobody") is None
-    assert last_successes(seeded.connection) == {"ledger": beat, "evaluate": beat, "deliver": beat}
+    assert last_successes(seeded.connection) == dict.fromkeys(BEATING, beat)
 
 
 def test_a_database_without_tables_has_no_organizations(database_url: str) -> None:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from dashboard.frame import silence
+from dashboard.frame import DELIVERY_JOBS, silence
 from dashboard.reading import Health
 from dashboard.windows import RANGES, first_range, month_of, today_of, window_of
 from engine.ledger.queries.decisions import DecisionCursor
@@ -59,7 +59,9 @@ def test_a_cursor_that_is_none_is_ignored(text: str) -> None:
 
 
 def _health(**ages: int | None) -> Health:
-    successes = {job: None if age is None else NOW - timedelta(seconds=age) for job, age in ages.items()}
+    sending = ages.pop("deliver", None)
+    jobs = ages | dict.fromkeys(DELIVERY_JOBS, sending)
+    successes = {job: None if age is None else NOW - timedelta(seconds=age) for job, age in jobs.items()}
     return Health(NOW, NOW, successes)
 
 
