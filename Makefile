@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine any of them is a good first command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench bench-calibration bench-ledger test lint mutants soak lock test-browser-setup clean
+.PHONY: help setup demo bench bench-alerts bench-calibration bench-ledger test lint mutants soak lock test-browser-setup clean
 
 # Four at most: tests that start real servers gain nothing from more, and a big machine would start dozens.
 TEST_JOBS ?= logical --maxprocesses=4
@@ -27,6 +27,13 @@ demo: ## Start Bursar with sample traffic and open pages
 bench: ## Measure speed against the promises; JSON=FILE keeps the numbers
 	@stopped=; trap 'stopped=yes' INT; \
 	scripts/setup.sh runtime && .venv/bin/python -m benchmarks.gate $${JSON:+--json "$$JSON"} $(BENCH_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+bench-alerts: ## Measure how fast a crossing is in Slack; JSON=FILE; about 90 seconds
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh dev && .venv/bin/python -m benchmarks.alerts $${JSON:+--json "$$JSON"} $(BENCH_FLAGS); \
 	status=$$?; \
 	if [ -n "$$stopped" ]; then exit 0; fi; \
 	exit $$status

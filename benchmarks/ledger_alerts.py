@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.ledger_world import AGENTS, DAILY_LIMIT, DAYS, ORG, agents
 
 ALERT_COLUMNS = (
-    "alert_id", "org_id", "rule_id", "severity", "state", "dedupe_key", "title", "facts", "fired_at", "resolved_at",
+    "alert_id", "org_id", "rule_id", "severity", "state", "alert_key", "episode", "dedupe_key", "title", "labels",
+    "facts", "life", "fired_at", "resolved_at",
 )  # fmt: skip
 MESSAGE_COLUMNS = (
     "notification_id", "org_id", "alert_id", "channel", "channel_type", "target", "dedupe_key", "message", "state",
@@ -36,7 +37,10 @@ def alert_rows(now: datetime) -> Iterator[tuple[Any, ...]]:
     for alert_id, rule_id, severity, at, still in _alerts(now):
         resolved = None if still else at + timedelta(minutes=3 + len(alert_id) % 9)
         state, facts = "firing" if still else "resolved", json.dumps({"spent_micros": 1, "threshold": "0.95"})
-        yield alert_id, ORG, rule_id, severity, state, alert_id, "Daily budget 'copilots'", facts, at, resolved
+        yield (
+            alert_id, ORG, rule_id, severity, state, alert_id, 1, alert_id, "Daily budget 'copilots'", "{}", facts,
+            "{}", at, resolved,
+        )  # fmt: skip
 
 
 def message_rows(now: datetime) -> Iterator[tuple[Any, ...]]:

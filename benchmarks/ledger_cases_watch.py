@@ -94,7 +94,7 @@ def health_cases(filled: Filled) -> Iterator[Case]:
 
 def rule_cases(filled: Filled) -> Iterator[Case]:
     """The metrics of rules."""
-    for metric in get_args(rules.CountMetric):
+    for metric in get_args(rules.Countable):
         yield (
             f"count_metric: 5 min, {metric}",
             given(metric, lambda c, m: rules.count_metric(c, _minutes(filled, 5), m)),
