@@ -186,13 +186,14 @@ def test_the_demo_shows_live_numbers_alerts_and_explained_decisions_and_ends_cle
         ).scalar_one()
         past = connection.execute(select(func.count()).where(decisions.c.at < started)).scalar_one()
     database.close()
-    # The trial's warning and critical alert; another budget of the past may cross a level in this very minute.
-    assert len(fired) == 2
+    # The trial's alerts, from half of it to its first denial; other rules may fire in this very minute.
+    assert len(fired) >= 2
     assert summary["alerts_fired"] >= 2  # type: ignore[operator]
     assert rows == checks == summary["decisions"] == summary["ledger_rows"]
     assert settled[0] == summary["settled"]
     assert round(settled[1] / 1_000_000, 6) == summary["actual_usd"]
-    assert delivered == summary["notifications_delivered"] == summary["alerts_fired"]
+    assert delivered == summary["notifications_delivered"]
+    assert delivered >= 2
     assert past >= DECISIONS
 
 
