@@ -37,9 +37,10 @@ def alert_rows(now: datetime) -> Iterator[tuple[Any, ...]]:
     for alert_id, rule_id, severity, at, still in _alerts(now):
         resolved = None if still else at + timedelta(minutes=3 + len(alert_id) % 9)
         state, facts = "firing" if still else "resolved", json.dumps({"spent_micros": 1, "threshold": "0.95"})
+        life = json.dumps({"fired_at": at.isoformat()})
         yield (
             alert_id, ORG, rule_id, severity, state, alert_id, 1, alert_id, "Daily budget 'copilots'", "{}", facts,
-            "{}", at, resolved,
+            life, at, resolved,
         )  # fmt: skip
 
 

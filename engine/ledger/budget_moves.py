@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +20,8 @@ REMEMBERED = 8192
 FULL = 10_000
 """Basis points of a limit."""
 HALF, NEARLY_FULL = 5_000, 9_500
+DENIALS_APART = timedelta(minutes=1)
+"""A counter that denies all the time notes it so often, and no oftener."""
 FIRST_DENIAL = 0
 """The threshold of a counter's first denied call: it can deny long before `spent` is at its limit."""
 
@@ -86,11 +88,11 @@ class Move:
 
 
 class BudgetMoves:
-    """Moves and first denials by counter, and the counters as the newest checks of the batch planned them."""
+    """Moves and denials by counter, and the counters as the newest checks of the batch planned them."""
 
     def __init__(self) -> None:
         self.moves: dict[BudgetKey, Move] = {}
-        self.denials: dict[BudgetKey, Crossing] = {}
+        self.denials: dict[BudgetKey, list[Crossing]] = {}
         self.planned: dict[BudgetKey, PlannedCounter] = {}
 
     def hold(self, counters: Iterable[PlannedCounter], reserve_micros: int) -> None:
@@ -116,11 +118,8 @@ class BudgetMoves:
 
     def deny(self, counter: PlannedCounter, spent_micros: int, at: datetime, reason: str) -> None:
         """A counter denied a call, with so much spent."""
-        key, limits = key_of(counter), (counter.limit_micros, counter.execution_limit)
-        noted = self.denials.get(key)
-        # Of several the first; by other limits than that the newest.
-        if noted is None or (noted.limit_micros, noted.execution_limit) != limits:
-            self.denials[key] = Crossing(FIRST_DENIAL, at, spent_micros, *limits, reason)
+        denial = Crossing(FIRST_DENIAL, at, spent_micros, counter.limit_micros, counter.execution_limit, reason)
+        self.denials.setdefault(key_of(counter), []).append(denial)
 
     def _move(self, key: BudgetKey) -> Move:
         move = self.moves.get(key)
@@ -146,6 +145,23 @@ def crossed(
         for threshold in sorted(after.reached(spent_micros) - passed):
             passed.add(threshold)
             yield Crossing(threshold, spend.at, spent_micros, after.limit_micros)
+
+
+def noted_denial(noted: Crossing | None, denials: Iterable[Crossing]) -> Crossing | None:
+    """Which denial is noted of a counter after these, one after the other; `noted` is the one until then.
+
+    One by other limits takes its place: it is news once more. So does, now and then, one by the same: limits may have
+    been raised and lowered again in between. What is heard of late takes nothing's place.
+    """
+    for denial in denials:
+        if noted is None or _is_news(denial, noted):
+            noted = denial
+    return noted
+
+
+def _is_news(denial: Crossing, noted: Crossing) -> bool:
+    limits = (denial.limit_micros, denial.execution_limit) != (noted.limit_micros, noted.execution_limit)
+    return denial.at > noted.at and (limits or denial.at >= noted.at + DENIALS_APART)
 
 
 def basis_points(share: Decimal) -> int:

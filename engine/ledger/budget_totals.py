@@ -5,21 +5,20 @@ Whoever calls has locked the organization's row: nobody else changes its counter
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, or_, update
+from sqlalchemy import Connection, update
 
-from engine.ledger.budget_moves import FIRST_DENIAL, BudgetKey, BudgetMoves, Crossing, Thresholds, crossed
+from engine.ledger.budget_moves import FIRST_DENIAL, BudgetKey, BudgetMoves, Crossing, Thresholds, crossed, noted_denial
 from engine.ledger.bulk import add_new_rows, rows_with_keys, update_rows, upsert_rows
 from engine.ledger.tables import budget_usage, crossings
 
-DENIALS_APART = timedelta(minutes=1)
-"""A counter that denies all the time notes it so often, and no oftener."""
 _KEY = ("org_id", "budget_id", "scope", "period", "period_label")
 _AMOUNTS = ("spent_micros", "held_micros", "executions")
 _THRESHOLDS = ("limit_micros", "warning_threshold", "degradation_threshold")
+_CROSSED = (*_KEY, *Crossing._fields, "written_at")
 _OPENED = (*_KEY, "period_start", "period_end", *_THRESHOLDS, "execution_limit", "updated_at", *_AMOUNTS)
 
 
@@ -41,7 +40,7 @@ def add_budget_usage(connection: Connection, org_id: str, budgets: BudgetMoves, 
     stored = stored_counters(connection, org_id, keys)
     opened: list[tuple[Any, ...]] = []
     moved: list[tuple[Any, ...]] = []
-    passed = sorted(budgets.denials.items())
+    passed: list[tuple[BudgetKey, Crossing]] = []
     for key in keys:
         move, planned, known = budgets.moves[key], budgets.planned.get(key), stored.get(key)
         spent_before, before = (0, None) if known is None else (known.spent_micros, known.thresholds)
@@ -65,6 +64,7 @@ def add_budget_usage(connection: Connection, org_id: str, budgets: BudgetMoves, 
     upsert_rows(connection, budget_usage, _OPENED, opened, added=_AMOUNTS, replaced=replaced)
     update_rows(connection, budget_usage, _KEY, ("updated_at", *_AMOUNTS), moved)
     add_crossings(connection, org_id, passed, now)
+    note_denials(connection, org_id, budgets.denials, now)
 
 
 def stored_counters(connection: Connection, org_id: str, keys: Sequence[BudgetKey]) -> dict[BudgetKey, StoredCounter]:
@@ -83,31 +83,38 @@ def stored_counters(connection: Connection, org_id: str, keys: Sequence[BudgetKe
 def add_crossings(
     connection: Connection, org_id: str, passed: Iterable[tuple[BudgetKey, Crossing]], now: datetime
 ) -> None:
-    """Note crossings, each once in the life of its counter, and its first denial once for each limit it has."""
-    columns = (*_KEY, *Crossing._fields, "written_at")
+    """Note crossings, each once in the life of its counter."""
     # A batch may pass a threshold more than once, upward and back and upward again.
     first: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for key, crossing in passed:
         first.setdefault((key, crossing.threshold), (org_id, *key, *crossing, now))
-    rows = [first[key] for key in sorted(first)]
-    add_new_rows(connection, crossings, columns, rows)
-    for row in rows:
-        noted = dict(zip(columns, row, strict=True))
-        if noted["threshold"] == FIRST_DENIAL:
-            _note_later_denial(connection, noted)
+    add_new_rows(connection, crossings, _CROSSED, [first[key] for key in sorted(first)])
 
 
-def _note_later_denial(connection: Connection, noted: dict[str, Any]) -> None:
-    """A denial by other limits takes the place of the one that is noted: it is news once more.
-
-    So does, now and then, one by the same: limits may have been raised and lowered again in between.
-    """
+def note_denials(
+    connection: Connection, org_id: str, denials: Mapping[BudgetKey, Sequence[Crossing]], now: datetime
+) -> None:
+    """Note which denial counts of each counter that denied, as if each had come alone (`noted_denial`)."""
     key = (*_KEY, "threshold")
-    other = (crossings.c[name].is_distinct_from(noted[name]) for name in ("limit_micros", "execution_limit"))
-    connection.execute(
-        update(crossings)
-        .where(*(crossings.c[name] == noted[name] for name in key))
-        # What is heard of late takes nothing's place.
-        .where(crossings.c.at < noted["at"], or_(*other, crossings.c.at <= noted["at"] - DENIALS_APART))
-        .values(**{name: value for name, value in noted.items() if name not in key}, consumed_at=None)
-    )
+    wanted = [(org_id, *counter, FIRST_DENIAL) for counter in sorted(denials)]
+    stored = {
+        tuple(row[:4]): Crossing(
+            row.threshold, row.at, row.spent_micros, row.limit_micros, row.execution_limit, row.reason
+        )
+        for row in rows_with_keys(connection, crossings, key, wanted, (*_KEY[1:], *Crossing._fields))
+    }
+    for counter in sorted(denials):
+        before = stored.get(counter)
+        noted = noted_denial(before, denials[counter])
+        if noted is None or noted is before:
+            continue
+        if before is None:
+            add_new_rows(connection, crossings, _CROSSED, [(org_id, *counter, *noted, now)])
+            continue
+        named = dict(zip(_KEY, (org_id, *counter), strict=True))
+        connection.execute(
+            update(crossings)
+            .where(*(crossings.c[name] == value for name, value in named.items()))
+            .where(crossings.c.threshold == FIRST_DENIAL)
+            .values(**noted._asdict(), written_at=now, consumed_at=None)
+        )

@@ -143,6 +143,7 @@ def test_fifty_calls_over_budget_at_once_and_three_workers_send_one_message(hous
         assert len(set(house.told(channel))) == len(house.told(channel))
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_fifty_budgets_crossed_at_once_are_told_once_each(house: House) -> None:
     teams = [f"team-{number}" for number in range(10)]
     agents = {f"agent-{number}": {"provider": "webhook", "team": teams[number % 10]} for number in range(50)}
@@ -162,6 +163,7 @@ def test_fifty_budgets_crossed_at_once_are_told_once_each(house: House) -> None:
     assert len(set(told)) == len(told) == len(agents)
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_workers_that_are_killed_lose_nothing_and_a_repeat_says_so(house: House) -> None:
     house.apply({"id": "each", "per": "agent", "monthly_budget_usd": 100})
     with GovernanceService.from_live("acme", settings=house.settings) as service:
@@ -179,6 +181,7 @@ def test_workers_that_are_killed_lose_nothing_and_a_repeat_says_so(house: House)
             assert text == first or "(possible repeat)" in text
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_budget_raised_while_its_alert_fires_is_resolved_in_place_and_may_cross_again(house: House) -> None:
     house.apply({"id": "all", "per": "org", "monthly_budget_usd": 100})
     house.start_workers(2)

@@ -58,7 +58,10 @@ def crossings_by_hand(acme: Any) -> dict[tuple[Any, ...], tuple[Any, ...]]:
             if row.reason.startswith("budget_"):
                 counter = counters[row.tests["denied_by"] - 1]
                 key = (counter["budget_id"], counter["scope"], counter["period"], counter["period_label"])
-                found.setdefault((*key, 0), (event.at, counter["spent_micros"]))
+                noted = found.get((*key, 0))
+                # Noted anew when the last one is a minute old.
+                if noted is None or event.at >= noted[0] + timedelta(minutes=1):
+                    found[*key, 0] = (event.at, counter["spent_micros"])
             continue
         amount = int(event.payload["m"])
         for counter in counters:

@@ -14,7 +14,7 @@ from engine.alerting.passing import pass_time
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.budget_moves import Crossing
-from engine.ledger.budget_totals import add_crossings
+from engine.ledger.budget_totals import add_crossings, note_denials
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.ledger.organizations import ensure_organization
@@ -75,7 +75,11 @@ class Office:
         current = period_of(period, self.now, ZONE)
         with self.database.write() as connection:
             crossing = Crossing(threshold, self.now, spent, limit)
-            add_crossings(connection, self.org_id, [(("all", "acme", period, current.label), crossing)], self.now)
+            key = ("all", "acme", period, current.label)
+            if threshold:
+                add_crossings(connection, self.org_id, [(key, crossing)], self.now)
+            else:
+                note_denials(connection, self.org_id, {key: [crossing]}, self.now)
 
     def deny(self, *, limit: int) -> None:
         """Let the month's counter have denied a call by this limit."""

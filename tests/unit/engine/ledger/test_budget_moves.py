@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ledger.budget_moves import Spend, Thresholds, basis_points, budget_key, crossed
+from engine.ledger.budget_moves import (
+    FIRST_DENIAL,
+    Crossing,
+    Spend,
+    Thresholds,
+    basis_points,
+    budget_key,
+    crossed,
+    noted_denial,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIMIT = Thresholds(1_000_000, 8_000, 9_000)
@@ -110,3 +119,16 @@ def test_shares_become_basis_points_rounded_up(share: str, points: int) -> None:
 def test_what_is_no_counters_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="unpack"):
         budget_key(name)
+
+
+def test_a_denial_is_noted_anew_by_other_limits_or_when_the_last_is_a_minute_old() -> None:
+    def denial(seconds: int, limit: int = 100) -> Crossing:
+        return Crossing(FIRST_DENIAL, NOW + timedelta(seconds=seconds), 90, limit, None, "budget_monthly_cost")
+
+    first = denial(0)
+    assert noted_denial(None, []) is None
+    assert noted_denial(None, [first, denial(59)]) == first
+    assert noted_denial(first, [denial(59), denial(60), denial(61)]) == denial(60)
+    assert noted_denial(first, [denial(1, 200), denial(2, 200)]) == denial(1, 200)
+    # What is heard of late takes nothing's place.
+    assert noted_denial(denial(10, 200), [denial(5, 100), denial(10, 100)]) == denial(10, 200)
