@@ -13,16 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from benchmarks.blocks import CannotRun
-from benchmarks.gate import _stop_once
-from engine.errors import BursarError
+from benchmarks.command import run_as_command
 
 CROSSINGS = 200
 CHANNELS = 10
@@ -33,18 +29,7 @@ LEDGERS = ("sqlite", "postgresql")
 def main() -> NoReturn:
     """Parse the arguments, run, and end with the exit code."""
     arguments = _arguments()
-    signal.signal(signal.SIGINT, _stop_once)
-    signal.signal(signal.SIGTERM, _stop_once)
-    console = Console(stderr=True)
-    try:
-        run(console, arguments)
-    except KeyboardInterrupt:
-        console.print("Stopped before the end; there is no result.")
-        sys.exit(130)
-    except (CannotRun, BursarError, OSError) as problem:
-        console.print(f"The benchmark could not run: {problem}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    sys.exit(0)
+    run_as_command(lambda console: run(console, arguments))
 
 
 def run(console: Console, arguments: argparse.Namespace) -> None:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
+
+from benchmarks.command import run_as_command
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -31,18 +30,7 @@ QUICK_SEEDS = 100
 def main() -> NoReturn:
     """Parse the arguments, run, and end with the exit code."""
     arguments = _arguments()
-    signal.signal(signal.SIGINT, _stop_once)
-    signal.signal(signal.SIGTERM, _stop_once)
-    console = Console(stderr=True)
-    try:
-        code = run(console, arguments.json, QUICK_SEEDS if arguments.quick else SEEDS)
-    except KeyboardInterrupt:
-        console.print("Stopped before the end; there is no result.")
-        sys.exit(130)
-    except OSError as problem:
-        console.print(f"The benchmark could not run: {problem}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    sys.exit(code)
+    run_as_command(lambda console: run(console, arguments.json, QUICK_SEEDS if arguments.quick else SEEDS))
 
 
 def run(console: Console, json_path: Path | None, seeds: int) -> int:
@@ -88,13 +76,6 @@ def _progress(console: Console) -> Progress:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _stop_once(_signal: int, _frame: FrameType | None) -> None:
-    # A second Ctrl-C must not interrupt the ending.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -14,18 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from benchmarks.blocks import CannotRun
+from benchmarks.command import run_as_command
 from benchmarks.peer_process import PeerMissing, peer_python
-from engine.errors import BursarError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -42,18 +38,7 @@ MEMORY_STEPS = 5
 def main() -> NoReturn:
     """Parse the arguments, run, and end with the exit code."""
     arguments = _arguments()
-    signal.signal(signal.SIGINT, _stop_once)
-    signal.signal(signal.SIGTERM, _stop_once)
-    console = Console(stderr=True)
-    try:
-        run(console, arguments.json, quick=arguments.quick)
-    except KeyboardInterrupt:
-        console.print("Stopped before the end; there is no result.")
-        sys.exit(130)
-    except (CannotRun, BursarError, OSError) as problem:
-        console.print(f"The benchmark could not run: {problem}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    sys.exit(0)
+    run_as_command(lambda console: run(console, arguments.json, quick=arguments.quick))
 
 
 def run(console: Console, json_path: Path | None, *, quick: bool) -> None:
@@ -119,13 +104,6 @@ def _progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     # Drawn between blocks only: a thread that draws would take its time from what is measured.
     return Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal)
-
-
-def _stop_once(_signal: int, _frame: FrameType | None) -> None:
-    # A second Ctrl-C must not interrupt the ending.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

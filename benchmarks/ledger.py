@@ -14,8 +14,6 @@ import argparse
 import contextlib
 import json
 import os
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 
 from benchmarks.blocks import CannotRun
-from benchmarks.gate import _stop_once
-from engine.errors import BursarError
+from benchmarks.command import run_as_command
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -44,18 +41,7 @@ MOST_ROWS = 100_000_000
 def main() -> NoReturn:
     """Parse the arguments, run, and end with the exit code."""
     arguments = _arguments()
-    signal.signal(signal.SIGINT, _stop_once)
-    signal.signal(signal.SIGTERM, _stop_once)
-    console = Console(stderr=True)
-    try:
-        run(console, arguments)
-    except KeyboardInterrupt:
-        console.print("Stopped before the end; there is no result.")
-        sys.exit(130)
-    except (CannotRun, BursarError, OSError) as problem:
-        console.print(f"The benchmark could not run: {problem}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    sys.exit(0)
+    run_as_command(lambda console: run(console, arguments))
 
 
 def run(console: Console, arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from engine.alerting.action import Action
 from engine.alerting.alert_message import AlertMessage
 from engine.alerting.alert_rows import AlertRow
 from engine.alerting.effects import COUNTED, Effect, EffectKind, Why
+from engine.alerting.grouping import is_urgent
 from engine.alerting.messages import message_of
 from engine.alerting.outbox import DIGEST, LOG, Receiver, enqueue
 from engine.alerting.receivers import Concerns, channels_of
@@ -174,7 +175,7 @@ def _calling(message: AlertMessage, receiver: Receiver, effect: Effect) -> Alert
 
 
 def _group_of(row: AlertRow, rule: Rule, effect: Effect, receiver: Receiver) -> str | None:
-    urgent = effect.severity == "critical" or rule.kind == "latched"
+    urgent = is_urgent(effect.severity, rule.kind)
     if effect.kind is not EffectKind.FIRST_MESSAGE or urgent or effect.hidden is not None:
         return None
     # A channel of the same name may be another place in the next version of the document.

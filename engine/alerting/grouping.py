@@ -20,6 +20,11 @@ MOST_SINGLE = 10
 TOP = 5
 
 
+def is_urgent(severity: Severity, kind: Kind) -> bool:
+    """Whether the first message of such an alert waits for no other."""
+    return severity == "critical" or kind == "latched"
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """The first message of an alert, on its way. `weight` orders the alerts of a rule: how far it is beyond."""
@@ -35,7 +40,7 @@ class Waiting:
     @property
     def urgent(self) -> bool:
         """Whether it waits for no other."""
-        return self.severity == "critical" or self.kind == "latched"
+        return is_urgent(self.severity, self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from engine.admission.plan import PlannedCounter, plan_counters
+from engine.admission.plan import PlannedCounter
 from engine.alerting.measuring.windows import last_moment
 from engine.alerting.reading import Measuring
+from engine.ledger.queries.coverage import counters_of_calls
 from engine.ledger.queries.day_cells import in_local_days
 from engine.ledger.queries.local_days import local_day, local_days
 from engine.ledger.queries.slice import Slice
 from engine.ledger.tables import usage
 from engine.periods import period_of
-from engine.request import CallFacts
 from engine.reviews.reading import HISTORY_DAYS
 
 LOOK_BACK = timedelta(days=HISTORY_DAYS)
@@ -76,7 +76,7 @@ class AllDailySpend:
         at = last_moment(measuring.slot)
         found: dict[PlannedCounter, DailySpend] = defaultdict(DailySpend)
         for group, days in sorted(self.by_group.items()):
-            for counter in plan_counters(measuring.document, _facts(group, measuring.org_id), at):
+            for counter in counters_of_calls(measuring.document, measuring.org_id, *group, at):
                 if counter.period.kind == "month" and counter.limit_micros is not None:
                     found[counter].add(days)
         return dict(found)
@@ -112,17 +112,3 @@ def _sum(parts: Iterable[DailySpend]) -> DailySpend:
     for days in parts:
         total.add(days)
     return total
-
-
-def _facts(group: SpendKey, org_id: str) -> CallFacts:
-    return CallFacts(
-        org_id=org_id,
-        agent_id=group.agent_id,
-        provider=group.provider,
-        team_id=group.team_id or None,
-        user_id=None,
-        model=None,
-        environment=None,
-        complexity="standard",
-        action="invoke",
-    )

@@ -161,12 +161,15 @@ def _microseconds(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
 
 
-def _counters(document: GovernanceDocument, group: CallGroup, org_id: str, at: datetime) -> list[PlannedCounter]:
+def counters_of_calls(
+    document: GovernanceDocument, org_id: str, agent_id: str, team_id: str, provider: str, at: datetime
+) -> list[PlannedCounter]:
+    """The counters of calls alike: of one agent under one team (empty: none) and provider. Those of users are not."""
     facts = CallFacts(
         org_id=org_id,
-        agent_id=group.agent_id,
-        provider=group.provider,
-        team_id=group.team_id or None,
+        agent_id=agent_id,
+        provider=provider,
+        team_id=team_id or None,
         user_id=None,
         model=None,
         environment=None,
@@ -174,3 +177,7 @@ def _counters(document: GovernanceDocument, group: CallGroup, org_id: str, at: d
         action="invoke",
     )
     return list(plan_counters(document, facts, at))
+
+
+def _counters(document: GovernanceDocument, group: CallGroup, org_id: str, at: datetime) -> list[PlannedCounter]:
+    return counters_of_calls(document, org_id, *_name_of(group), at)
