@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -13,9 +18,34 @@ from playwright.sync_api import Browser, Page
 from tests.support.browser import BrowserUnavailable, find_browser, open_browser
 from tests.support.fake_slack import FakeSlack
 from tests.support.ledger_copies import LedgerCopies
+from tests.support.memory_folder import make_memory_folder
 from tests.support.servers import PostgresServer, ServerUnavailable, WorkerValkey, connect
 
 PAGE_TIMEOUT_MS = 20_000
+MEMORY_FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Have temporary files in memory, unless somebody said where; processes of pytest-xdist are told."""
+    if config.option.basetemp is None and "TMPDIR" not in os.environ and (folder := make_memory_folder()):
+        config.stash[MEMORY_FOLDER] = folder
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        config.option.basetemp = str(folder / "t")
+        atexit.register(_remove_empty, folder)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Free the memory; what failing tests left behind stays until the next run."""
+    folder = session.config.stash.get(MEMORY_FOLDER, None)
+    if folder and exitstatus == 0:
+        shutil.rmtree(folder / "t", ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 @pytest.fixture(scope="session")
