@@ -10,12 +10,14 @@ Two things are not as in a fresh process, and both have an answer:
 - Python and what is imported settle some things when they start: hash seed, encodings, time zone, colours. So only an
   environment is taken that differs from theirs by names which are read later; with any other the command runs fresh.
   Tests about what must not depend on the hash seed ask for a fresh process themselves.
-- An import that a command forgot is not missed. `tests/integration/bursar/test_forked_bursar.py` runs every command
-  fresh as well and compares.
+- An import that a command forgot is not missed, and objects that still live at the end are not taken apart.
+  `tests/integration/bursar/test_forked_bursar.py` runs every command fresh as well and compares.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -253,6 +255,25 @@ def _become(request: _Request, descriptors: list[int]) -> None:
     sys.argv[1:] = request["arguments"]
 
 
+def _run_and_end() -> None:
+    try:
+        runpy.run_module("bursar", run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        code = ended.code or 0
+    # What Python does first when it ends. Then it would take apart all that was imported: in a fork each page that
+    # this touches is copied, which takes longer than most commands.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code & 0xFF)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module("bursar", run_name="__main__", alter_sys=True)
+    _run_and_end()
