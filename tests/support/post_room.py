@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from jobs.delivery.log import LogChannel
 from jobs.delivery.sender import deliver_due
 from jobs.delivery.slack import SlackChannel
 from tests.support.fake_slack import FakeSlack
+from tests.support.ledger_copies import LedgerCopies
 
 ORG = "acme"
 OPS = Receiver("ops", "slack", "#agent-ops", "@oncall")
@@ -53,9 +55,9 @@ class Mail:
 class PostRoom:
     """Puts notifications into the outbox and sends them; `now` is what the sender takes for now."""
 
-    def __init__(self, database_url: str, slack: FakeSlack) -> None:
+    def __init__(self, database_url: str, slack: FakeSlack, ledger_copies: LedgerCopies) -> None:
+        ledger_copies.put(database_url, migrate)
         self.database, self.slack = Database(database_url), slack
-        migrate(self.database)
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
         self.channels: dict[str, Channel] = {"log": LogChannel(), "slack": self.slack_channel()}
         self._number = itertools.count()
@@ -115,6 +117,8 @@ class PostRoom:
                 **more,
             )
         assert added is not None
+        # The next one's id is of a later millisecond, and so sorts after this one.
+        time.sleep(0.001)
         return added
 
     def deliver(self, *, kinds: tuple[str, ...] | None = None) -> int:

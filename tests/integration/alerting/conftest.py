@@ -23,6 +23,7 @@ from engine.ledger.rollups import GRAINS, USAGE_AMOUNTS, bucket_of
 from engine.ledger.tables import organizations, usage
 from engine.ledger.totals import key_columns
 from tests.integration.engine.conftest import acme, acme_on_each
+from tests.support.ledger_copies import LedgerCopies
 
 __all__ = ["acme", "acme_on_each"]
 
@@ -113,8 +114,8 @@ def cut_off(service: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def books(database_url: str) -> Iterator[Books]:
+def books(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Books]:
+    ledger_copies.put(database_url, migrate)
     database = Database(database_url)
-    migrate(database)
     yield Books(database)
     database.close()

@@ -29,6 +29,7 @@ from engine.ledger.tables import alerts, budget_usage
 from engine.money import format_usd
 from tests.integration.alerting.conftest import cut_off
 from tests.integration.engine.conftest import Acme
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.ledger_rows import SeededLedger, seed_ledger
 from tests.support.tellings import BUDGET_FACTS, RULES, URL, over, telling
 
@@ -59,10 +60,14 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture
-def ledger(database: Database) -> SeededLedger:
-    """A few days of a small company, with many calls in the last hour."""
+def lived(database: Database) -> SeededLedger:
     return seed_ledger(database, now=NOW, days=3, per_day=150)
+
+
+@pytest.fixture
+def ledger(database_url: str, ledger_copies: LedgerCopies) -> SeededLedger:
+    """A few days of a small company, with many calls in the last hour."""
+    return ledger_copies.put(database_url, lived)
 
 
 def say(database: Database, what: Any, document: Any = DOCUMENT) -> AlertMessage:

@@ -29,6 +29,7 @@ from engine.ledger.database import Database
 from engine.ledger.tables import alerts, outbox, rule_states, usage
 from engine.ledger.upsert import insert_or
 from tests.integration.bursar.test_governing import Office, refused
+from tests.support.ledger_copies import LedgerCopies
 
 MINUTE = timedelta(minutes=1)
 DOCUMENT: dict[str, Any] = {
@@ -70,8 +71,8 @@ def office(request: pytest.FixtureRequest, bursar: Any) -> Office:
 
 
 @pytest.fixture
-def database(office: Office) -> Iterator[Database]:
-    office.apply()
+def database(office: Office, ledger_copies: LedgerCopies) -> Iterator[Database]:
+    office.begin(ledger_copies)
     url = office.settings.get("BURSAR_DATABASE_URL", f"sqlite:///{office.bursar.folder / '.bursar' / 'ledger.db'}")
     with closing(Database(url)) as opened:
         yield opened

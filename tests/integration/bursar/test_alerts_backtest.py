@@ -34,6 +34,7 @@ from engine.ledger.database import Database
 from engine.ledger.histogram import bin_of
 from engine.ledger.migrate import migrate
 from engine.ledger.tables import alerts, latencies, outbox, usage
+from tests.support.ledger_copies import LedgerCopies
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -98,9 +99,9 @@ class Past:
 
 
 @pytest.fixture
-def past(database_url: str) -> Iterator[Past]:
+def past(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Past]:
+    ledger_copies.put(database_url, migrate)
     with closing(Database(database_url)) as database:
-        migrate(database)
         yield Past(database)
 
 

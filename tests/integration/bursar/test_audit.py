@@ -20,16 +20,17 @@ from engine.ledger.retention import drop_old
 from engine.ledger.tables import decisions, events, organizations
 from tests.integration.bursar.test_governing import Office, refused
 from tests.support.chained import write_months
+from tests.support.ledger_copies import LedgerCopies
 
 MONTHS = [datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11)]
 
 
 @pytest.fixture
-def office(request: pytest.FixtureRequest, bursar: Any) -> Office:
+def office(request: pytest.FixtureRequest, bursar: Any, ledger_copies: LedgerCopies) -> Office:
     on_postgres = getattr(request, "param", "sqlite") == "postgres"
     settings = {"BURSAR_DATABASE_URL": request.getfixturevalue("postgres_url")} if on_postgres else {}
     office = Office(bursar, **settings)
-    office.apply()
+    office.begin(ledger_copies)
     return office
 
 

@@ -12,6 +12,7 @@ import pytest
 from engine.ledger.audit import audit_entries
 from engine.ledger.database import Database
 from tests.integration.bursar.test_governing import Office, Terminal, refused
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.priced_calls import noisy_days, store_calls
 
 DOCUMENT = """\
@@ -38,9 +39,9 @@ def empty(bursar: Any) -> Office:
 
 
 @pytest.fixture
-def office(empty: Office) -> Office:
+def office(empty: Office, ledger_copies: LedgerCopies) -> Office:
     """Five weeks in which the coder's calls cost a third more than the book says, and another's do not."""
-    empty.apply()
+    empty.begin(ledger_copies)
     first = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=35)
     with closing(ledger(empty)) as database:
         store_calls(database, noisy_days(first, 35, 20, level=1.33))

@@ -30,6 +30,7 @@ from engine.document.store import publish_document
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.ledger.tables import audit_log, billed_costs, usage
+from tests.support.ledger_copies import LedgerCopies
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = """\
@@ -144,14 +145,16 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+def office(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, ledger_copies: LedgerCopies
+) -> Iterator[Office]:
     for name in [name for name in os.environ if name.startswith("BURSAR_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("BURSAR_DATABASE_URL", database_url)
     monkeypatch.setenv("BURSAR_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("NO_COLOR", "1")
+    ledger_copies.put(database_url, migrate)
     with closing(Database(database_url)) as database:
-        migrate(database)
         publish_document(database, parse_text(DOCUMENT, "test").document, author="test", reason="test")
         yield Office(tmp_path, database, monkeypatch)
 

@@ -21,8 +21,10 @@ from bursar.governing import linting
 from engine.document.load import parse_text, read_document
 from engine.document.store import live_document, version_history
 from engine.ledger.database import Database
+from engine.ledger.migrate import migrate
 from engine.service import GovernanceService
 from engine.settings import Settings
+from tests.support.ledger_copies import LedgerCopies
 
 COMMENTED = """\
 # Acme: ask finance before raising anything
@@ -61,6 +63,16 @@ class Office:
         done = self.run("apply", "bursar.yaml", "--reason", "a test", *options)
         assert done.returncode == code, done.stderr
         return done
+
+    def begin(self, ledger_copies: LedgerCopies) -> None:
+        """Apply the document to a ledger that was migrated before: most tests are about what comes later."""
+        url = self.settings.get("BURSAR_DATABASE_URL")
+        if url is None:
+            folder = self.bursar.folder / ".bursar"
+            folder.mkdir()
+            url = f"sqlite:///{folder / 'ledger.db'}"
+        ledger_copies.put(url, migrate)
+        self.apply()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from engine.ledger.audit import audit_entries
 from engine.ledger.database import Database
 from engine.ledger.price_books import live_book, publish_book
 from tests.integration.bursar.test_governing import Office, Terminal, refused
+from tests.support.ledger_copies import LedgerCopies
 
 DOCUMENT = """\
 organization: acme
@@ -50,8 +51,8 @@ def empty(bursar: Any) -> Office:
 
 
 @pytest.fixture
-def office(empty: Office) -> Office:
-    empty.apply()
+def office(empty: Office, ledger_copies: LedgerCopies) -> Office:
+    empty.begin(ledger_copies)
     return empty
 
 

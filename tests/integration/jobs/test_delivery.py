@@ -26,14 +26,15 @@ from jobs.delivery.slack import SlackChannel
 from jobs.delivery.smtp_server import SmtpServer
 from tests.support.fake_slack import Dropped, FakeSlack, RateLimited, Refused, ServerError, Slow
 from tests.support.fake_smtp import FakeSmtp
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.post_room import FIRST, LEADS, OPS, PostRoom
 
 ELSEWHERE = Receiver("else", "slack", "#elsewhere")
 
 
 @pytest.fixture
-def room(database_url: str, fake_slack: FakeSlack) -> Iterator[PostRoom]:
-    made = PostRoom(database_url, fake_slack)
+def room(database_url: str, fake_slack: FakeSlack, ledger_copies: LedgerCopies) -> Iterator[PostRoom]:
+    made = PostRoom(database_url, fake_slack, ledger_copies)
     yield made
     made.database.close()
 

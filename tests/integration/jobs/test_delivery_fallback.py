@@ -19,6 +19,7 @@ from engine.settings import Settings
 from jobs.delivery.send_test import TITLE, send_test
 from jobs.delivery.sender import LEASE
 from tests.support.fake_slack import FakeSlack, RateLimited, Refused, ServerError, Slow
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.post_room import FIRST, LEADS, OPS, ORG, SPARE, Mail, PostRoom
 
 THIRD = Receiver("third", "slack", "#third")
@@ -30,8 +31,8 @@ def mail() -> Mail:
 
 
 @pytest.fixture
-def room(database_url: str, fake_slack: FakeSlack, mail: Mail) -> Iterator[PostRoom]:
-    made = PostRoom(database_url, fake_slack)
+def room(database_url: str, fake_slack: FakeSlack, mail: Mail, ledger_copies: LedgerCopies) -> Iterator[PostRoom]:
+    made = PostRoom(database_url, fake_slack, ledger_copies)
     made.channels["email"] = mail
     yield made
     made.database.close()

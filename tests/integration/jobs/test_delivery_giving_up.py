@@ -18,6 +18,7 @@ from jobs.delivery.channel import Delivery, DeliveryFailed, FailureKind, Receipt
 from jobs.delivery.webhook import WebhookChannel
 from tests.support.fake_slack import Dropped, FakeSlack, RateLimited, Refused, ServerError
 from tests.support.fake_webhook import SECRET, FakeWebhook, Says
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.post_room import CHANNELS, FIRST, LEADS, OPS, ORG, SPARE, Mail, PostRoom
 
 
@@ -27,8 +28,8 @@ def mail() -> Mail:
 
 
 @pytest.fixture
-def room(database_url: str, fake_slack: FakeSlack, mail: Mail) -> Iterator[PostRoom]:
-    made = PostRoom(database_url, fake_slack)
+def room(database_url: str, fake_slack: FakeSlack, mail: Mail, ledger_copies: LedgerCopies) -> Iterator[PostRoom]:
+    made = PostRoom(database_url, fake_slack, ledger_copies)
     made.channels["email"] = mail
     yield made
     made.database.close()

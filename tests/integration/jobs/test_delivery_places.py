@@ -28,6 +28,7 @@ from jobs.delivery.sender import LEASE, LEASES
 from jobs.delivery.slack_webhook import SlackWebhookChannel
 from jobs.delivery.webhook import WebhookChannel
 from tests.support.fake_slack import FakeSlack, Refused
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.post_room import FIRST, LEADS, OPS, ORG, SPARE, Mail, PostRoom
 
 HANGS, HEALTHY = (Receiver(name, "webhook", f"https://{name}.example.com/") for name in ("hangs", "healthy"))
@@ -40,8 +41,8 @@ def mail() -> Mail:
 
 
 @pytest.fixture
-def room(database_url: str, fake_slack: FakeSlack, mail: Mail) -> Iterator[PostRoom]:
-    made = PostRoom(database_url, fake_slack)
+def room(database_url: str, fake_slack: FakeSlack, mail: Mail, ledger_copies: LedgerCopies) -> Iterator[PostRoom]:
+    made = PostRoom(database_url, fake_slack, ledger_copies)
     made.channels["email"] = mail
     yield made
     made.database.close()

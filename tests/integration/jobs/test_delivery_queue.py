@@ -16,12 +16,13 @@ from engine.alerting.outbox_pruning import prune_outbox
 from engine.ids import new_decision_id
 from engine.ledger.tables import alerts, outbox
 from tests.support.fake_slack import FakeSlack
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.post_room import FIRST, OPS, ORG, PostRoom
 
 
 @pytest.fixture
-def room(database_url: str, fake_slack: FakeSlack) -> Iterator[PostRoom]:
-    made = PostRoom(database_url, fake_slack)
+def room(database_url: str, fake_slack: FakeSlack, ledger_copies: LedgerCopies) -> Iterator[PostRoom]:
+    made = PostRoom(database_url, fake_slack, ledger_copies)
     yield made
     made.database.close()
 

@@ -15,12 +15,13 @@ from engine.alerting.outbox_due import due_notifications
 from jobs.delivery.log import LogChannel
 from jobs.delivery.sender import LEASE
 from tests.support.fake_slack import Dropped, FakeSlack, Refused, ServerError
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.post_room import FIRST, LEADS, OPS, ORG, PostRoom
 
 
 @pytest.fixture
-def room(database_url: str, fake_slack: FakeSlack) -> Iterator[PostRoom]:
-    made = PostRoom(database_url, fake_slack)
+def room(database_url: str, fake_slack: FakeSlack, ledger_copies: LedgerCopies) -> Iterator[PostRoom]:
+    made = PostRoom(database_url, fake_slack, ledger_copies)
     yield made
     made.database.close()
 

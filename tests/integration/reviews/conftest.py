@@ -24,6 +24,7 @@ from engine.replay.filling import LedgerFill
 from engine.replay.scenario import Surge
 from engine.replay.simulation import Simulation
 from tests.support.histories import CONTENT, small_document, small_scenario
+from tests.support.ledger_copies import LedgerCopies
 
 ZONE = "America/New_York"
 NOW = datetime(2026, 12, 1, 13, tzinfo=UTC)
@@ -97,19 +98,23 @@ def succeeded(rows: list[Any]) -> int:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def seeded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
-    """Only for reading: it is filled once for all tests of a file."""
+def seeded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ledger_copies: LedgerCopies
+) -> Iterator[Seeded]:
+    """Only for reading: one for all tests of a file."""
     with ExitStack() as opened:
         if request.param == "sqlite":
             url = f"sqlite:///{tmp_path_factory.mktemp('reviews') / 'ledger.db'}"
         else:
-            url = opened.enter_context(request.getfixturevalue("postgres_server").new_database())
-        database = opened.enter_context(closing(Database(url)))
-        migrate(database)
-        made = document()
-        live = publish_document(database, made, author="test", reason="test")
-        surge = Surge("vendor", to_ms(SURGE_ENDS - timedelta(minutes=20)), to_ms(SURGE_ENDS), 90, "each", "day", 2.0)
-        scenario = small_scenario(NOW, days=60, decisions=2000, surges=(surge,))
-        with LedgerFill(database, "acme", batch=500) as fill:
-            fill.store(Simulation(live, scenario))
-        yield Seeded(database, made)
+            url = opened.enter_context(request.getfixturevalue("postgres_server").new_database(made=False))
+        ledger_copies.put(url, two_months)
+        yield Seeded(opened.enter_context(closing(Database(url))), document())
+
+
+def two_months(database: Database) -> None:
+    migrate(database)
+    live = publish_document(database, document(), author="test", reason="test")
+    surge = Surge("vendor", to_ms(SURGE_ENDS - timedelta(minutes=20)), to_ms(SURGE_ENDS), 90, "each", "day", 2.0)
+    scenario = small_scenario(NOW, days=60, decisions=2000, surges=(surge,))
+    with LedgerFill(database, "acme", batch=500) as fill:
+        fill.store(Simulation(live, scenario))

@@ -21,6 +21,7 @@ from engine.ledger.queries.reviews import review_labels, stored_review
 from engine.ledger.tables import document_versions, organizations, outbox, reviews, usage
 from engine.reviews.content import DailyReview, review_from_json
 from jobs.reviews.due import ReviewsFailed, make_due_reviews
+from tests.support.ledger_copies import LedgerCopies
 
 HOUR = timedelta(hours=1)
 # A Tuesday, and the first of a month; eight o'clock in New York.
@@ -39,7 +40,6 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.url = url
         self.database = Database(url)
-        migrate(self.database)
 
     def publish(self, org_id: str = "acme", **alerts: Any) -> None:
         content = {
@@ -84,7 +84,8 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
+def ledger(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Ledger]:
+    ledger_copies.put(database_url, migrate)
     made = Ledger(database_url)
     yield made
     made.database.close()

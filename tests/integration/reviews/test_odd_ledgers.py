@@ -21,6 +21,7 @@ from engine.reviews.periods import REVIEW_KINDS, ReviewKind, named_period
 from engine.reviews.reading import Asked
 from engine.reviews.telling import all_lines, sections
 from tests.integration.alerting.conftest import USD, ZONE, Books
+from tests.support.ledger_copies import LedgerCopies
 
 NOW = datetime(2026, 12, 1, 14, tzinfo=UTC)
 LABELS: dict[ReviewKind, str] = {"daily": "2026-11-29", "weekly": "2026-W48", "monthly": "2026-11"}
@@ -29,9 +30,9 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def books(database_url: str) -> Iterator[Books]:
+def books(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Books]:
+    ledger_copies.put(database_url, migrate)
     with closing(Database(database_url)) as database:
-        migrate(database)
         yield Books(database)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +13,8 @@ from sqlalchemy import Connection
 
 from engine.ledger.database import Database
 from engine.ledger.queries.slice import Slice
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.ledger_rows import SeededLedger, seed_ledger
-from tests.support.servers import PostgresServer
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, tzinfo=UTC)
 DIMENSIONS = ("team_id", "provider", "agent_id", "model", "environment", "reason")
@@ -58,19 +59,19 @@ class Seeded:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def seeded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
-    if request.param == "sqlite":
-        yield from _seeded(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}")
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        with server.new_database() as url:
-            yield from _seeded(url)
+def seeded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ledger_copies: LedgerCopies
+) -> Iterator[Seeded]:
+    with ExitStack() as opened:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}"
+        else:
+            url = opened.enter_context(request.getfixturevalue("postgres_server").new_database(made=False))
+        acme, other = ledger_copies.put(url, _two_organizations)
+        database = opened.enter_context(closing(Database(url)))
+        yield Seeded(acme, other, opened.enter_context(database.read()))
 
 
-def _seeded(url: str) -> Iterator[Seeded]:
-    database = Database(url)
+def _two_organizations(database: Database) -> tuple[SeededLedger, SeededLedger]:
     acme = seed_ledger(database, now=NOW, days=40, per_day=40)
-    other = seed_ledger(database, org_id="globex", now=NOW, days=5, per_day=14, seed=8)
-    with database.read() as connection:
-        yield Seeded(acme, other, connection)
-    database.close()
+    return acme, seed_ledger(database, org_id="globex", now=NOW, days=5, per_day=14, seed=8)

@@ -15,18 +15,24 @@ from engine.ledger.database import Database
 from engine.ledger.queries.variance import Days, daily_totals, segment_totals
 from engine.ledger.variance import count_day
 from engine.pricing.segment import Segment
+from tests.support.ledger_copies import LedgerCopies
 from tests.support.ledger_rows import SeededLedger, seed_ledger
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, tzinfo=UTC)
 END = date(2026, 11, 24)
 
 
+def ten_days(database: Database) -> SeededLedger:
+    ledger = seed_ledger(database, now=NOW, days=9, per_day=40)
+    for back in range(10):
+        count_day(database, "acme", END - timedelta(days=back + 1), NOW)
+    return ledger
+
+
 @pytest.fixture
-def counted(database_url: str) -> Iterator[tuple[Database, SeededLedger]]:
+def counted(database_url: str, ledger_copies: LedgerCopies) -> Iterator[tuple[Database, SeededLedger]]:
+    ledger = ledger_copies.put(database_url, ten_days)
     with closing(Database(database_url)) as database:
-        ledger = seed_ledger(database, now=NOW, days=9, per_day=40)
-        for back in range(10):
-            count_day(database, "acme", END - timedelta(days=back + 1), NOW)
         yield database, ledger
 
 
