@@ -53,8 +53,9 @@ bench-ledger: ## Measure a large ledger: pages and writer; ROWS=200_000, JSON=FI
 	if [ -n "$$stopped" ]; then exit 0; fi; \
 	exit $$status
 
+# Hundreds of programs are started: without bytecode each of them compiles Bursar anew.
 test: lint ## Lint, then run all tests
-	.venv/bin/pytest -n $(TEST_JOBS) --dist loadgroup $(TEST_FLAGS)
+	PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n $(TEST_JOBS) --dist loadgroup $(TEST_FLAGS)
 
 lint: ## Check style, types and import rules
 	@scripts/setup.sh dev
