@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from engine.ledger.database import Database
+from tests.support.servers import make_database
 
 T = TypeVar("T")
 
@@ -63,8 +63,7 @@ def _file(url: URL) -> Path:
 
 
 def _make_database(url: URL, like: str = "template1") -> None:
-    name, original = sql.Identifier(url.database or ""), sql.Identifier(like)
     with psycopg.connect(
         host=str(url.query["host"]), user=url.username, dbname="postgres", autocommit=True
     ) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, original))
+        make_database(connection, url.database or "", like)

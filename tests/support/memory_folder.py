@@ -25,10 +25,15 @@ def make_memory_folder() -> Path | None:
         if not _runs(left.name.removeprefix(_PREFIX)):
             shutil.rmtree(left, ignore_errors=True)
     folder = MEMORY / f"{_PREFIX}{os.getpid()}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     # PostgreSQL runs as another user.
     folder.chmod(0o755)
     return folder
+
+
+def is_in_memory(path: str) -> bool:
+    """Whether files below `path` cost no disk anything."""
+    return Path(path).is_relative_to(MEMORY)
 
 
 def _has_room() -> bool:

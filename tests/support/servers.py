@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -28,6 +29,7 @@ from redis.retry import Retry
 from sqlalchemy import URL
 
 from engine.admission.embedded import EmbeddedServer
+from tests.support.memory_folder import is_in_memory
 
 START_SECONDS = 60.0
 
@@ -88,7 +90,8 @@ class WorkerValkey:
         if not server.running:
             return False
         try:
-            with connect(server.url) as client:
+            # A server that needs a second for this is started anew sooner than waited for.
+            with connect(server.url, timeout=1) as client:
                 client.flushall()
                 client.script_flush()
                 return self._read_settings(server) == self._settings
@@ -102,9 +105,9 @@ class WorkerValkey:
         return settings
 
 
-def connect(url: str) -> redis.Redis:
-    """A client that notices a dead or hung server soon and never repeats a command by itself."""
-    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=3, retry=Retry(NoBackoff(), 0))
+def connect(url: str, *, timeout: float = 3) -> redis.Redis:
+    """A client that notices within seconds that a server is dead or hangs and never repeats a command by itself."""
+    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
 
 
 class PostgresServer:
@@ -154,7 +157,7 @@ class PostgresServer:
         name = f"test_{uuid.uuid4().hex}"
         if made:
             with self._administer() as admin:
-                admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                make_database(admin, name)
         url = URL.create(
             "postgresql+psycopg", username="postgres", database=name, query={"host": os.fspath(self._folder)}
         )
@@ -195,6 +198,13 @@ class PostgresServer:
                     log = (self._folder / "log").read_text(errors="replace")
                     raise ServerUnavailable(f"PostgreSQL does not start: {log[-500:] or error}") from error
                 time.sleep(0.02)
+
+
+def make_database(admin: psycopg.Connection[Any], name: str, like: str = "template1") -> None:
+    """Copy a database. By files that takes half as long as through the log, but on a disk twice as long."""
+    by_files = admin.info.server_version >= 150_000 and is_in_memory(admin.info.host)
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}" + (" STRATEGY FILE_COPY" if by_files else ""))
+    admin.execute(statement.format(sql.Identifier(name), sql.Identifier(like)))
 
 
 _INITDB_OPTIONS = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
