@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +30,7 @@ from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.opening import open_live_parts
 from engine.service import GovernanceService
+from tests.integration.engine.child import PROCESSES, Child
 from tests.support.ledger_copies import LedgerCopies
 
 
@@ -100,30 +100,23 @@ def test_the_text_is_kept_as_it_was_applied(database: Database) -> None:
         assert [source_text(connection, "acme", version) for version in (1, 2, 3)] == [applied, None, None]
 
 
-def race(url: str, limit: int, barrier: Any, answers: Any) -> None:
+def race(line: Any, url: str, limit: int, barrier: Any) -> None:
     with closing(Database(url)) as database:
         barrier.wait(30)
         try:
-            answers.put((limit, apply(database, 1, limit)))
+            line.send(apply(database, 1, limit))
         except DocumentMoved as moved:
-            answers.put((limit, f"moved to {moved.live.version if moved.live else None}"))
+            line.send(f"moved to {moved.live.version if moved.live else None}")
 
 
 def test_of_many_appliers_with_the_same_base_exactly_one_wins(database: Database, database_url: str) -> None:
     apply(database, 0, 1)
     database.close()
-    context = multiprocessing.get_context("spawn")
     count = 6
-    barrier, answers = context.Barrier(count), context.Queue()
-    racers = [
-        context.Process(target=race, args=(database_url, limit, barrier, answers)) for limit in range(10, 10 + count)
-    ]
-    for racer in racers:
-        racer.start()
-    told = dict(answers.get(timeout=60) for _ in racers)
-    for racer in racers:
-        racer.join(30)
-        assert racer.exitcode == 0
+    barrier = PROCESSES.Barrier(count)
+    racers = {limit: Child(race, database_url, limit, barrier) for limit in range(10, 10 + count)}
+    told = {limit: racer.hear() for limit, racer in racers.items()}
+    assert [racer.ending() for racer in racers.values()] == [0] * count
     assert sorted(map(str, told.values())) == ["2", *["moved to 2"] * (count - 1)]
     winner = next(limit for limit, answer in told.items() if answer == 2)
     with database.read() as connection:

@@ -281,7 +281,7 @@ def test_a_redis_url_that_is_none_is_refused_in_one_sentence(url: str) -> None:
 
 
 def test_a_database_that_goes_away_does_not_stop_a_warm_gate(governed: Any) -> None:
-    service = governed.service(cache_ttl_seconds=1)
+    service = governed.service(cache_ttl_seconds=1, rebuild_patience_seconds=1)
     assert service.check("hook", estimated_cost=1).allowed
     path = governed.folder / "ledger.db"
     service.database.close()

@@ -226,10 +226,9 @@ def test_a_denial_for_which_the_gate_had_made_a_hold_is_undone(acme: Any) -> Non
     decision_id = new_decision_id()
     question: Check = question_for(prepared, decision_id, 300_000)
     assert service.gate.ask(question).status == "ALLOWED"
+    other = acme.service(redis_timeout_seconds=DEADLINE, state_dir=acme.folder / "other")
     with hung(acme.redis):
-        lost = acme.service(redis_timeout_seconds=DEADLINE, state_dir=acme.folder / "other").check(
-            "hook", estimated_cost=4
-        )
+        lost = other.check("hook", estimated_cost=4)
     assert not lost.allowed
     with acme.open_database().write() as connection:
         (row,) = [row for row in connection.execute(pending_events.select()) if row.decision_id == lost.id]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,18 @@ from engine.ledger.tables import events, usage, users
 from engine.ledger.verify import verify_events
 from engine.service import GovernanceService
 from engine.settings import Settings
+from tests.integration.engine.child import Child
 
 CAP = 20
 CHILDREN, EACH = 4, 60
 BUDGETS = [{"id": "each", "per": "agent", "daily_budget_usd": 3}]
 
 
-def ask_too_much(document: str, settings: dict[str, Any]) -> tuple[int, int]:
-    """Call after call at a dollar; how many were allowed and denied."""
-    with GovernanceService.from_document(Path(document), settings=Settings(**settings)) as service:
+def ask_too_much(line: Any, document: Path, settings: Settings) -> None:
+    """Call after call at a dollar; say how many were allowed and denied."""
+    with GovernanceService.from_document(document, settings=settings) as service:
         said = [service.check("hook", estimated_cost=1).allowed for _ in range(EACH)]
-    return said.count(True), said.count(False)
+    line.send((said.count(True), said.count(False)))
 
 
 def denied_with_many(acme: Any) -> tuple[int, int, int]:
@@ -57,10 +56,9 @@ def test_past_the_cap_every_denial_is_counted_and_the_stream_stays_short(acme_on
     acme = acme_on_each
     acme.write(budgets=BUDGETS)
     service = acme.service(stream_cap=CAP)
-    settings = acme.settings(stream_cap=CAP).model_dump()
-    with ProcessPoolExecutor(CHILDREN, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(ask_too_much, str(acme.document), settings) for _ in range(CHILDREN)]
-        allowed, denied = map(sum, zip(*(job.result() for job in jobs), strict=True))
+    callers = [Child(ask_too_much, acme.document, acme.settings(stream_cap=CAP)) for _ in range(CHILDREN)]
+    allowed, denied = map(sum, zip(*(caller.hear() for caller in callers), strict=True))
+    assert [caller.ending() for caller in callers] == [0] * CHILDREN
     assert (allowed, denied) == (3, CHILDREN * EACH - 3)
     # Nobody has drained the stream: it holds what came before the cap, then one event for each second.
     assert len(acme.events()) < CAP + 10
