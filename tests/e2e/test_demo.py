@@ -19,9 +19,15 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import func, select
 
-from bursar.demo.history import DECISIONS
+import bursar.demo
+from bursar.demo.history import DECISIONS, make_history
+from engine.clock import utc_now
+from engine.document.load import read_document
+from engine.document.store import publish_document
 from engine.ledger.database import Database
+from engine.ledger.migrate import migrate
 from engine.ledger.tables import alerts, decisions, events, outbox
+from tests.support.ledger_copies import LedgerCopies
 
 START_SECONDS = 60
 END_SECONDS = 60
@@ -90,6 +96,23 @@ def running_demo(state_dir: Path, *flags: str) -> Iterator[Demo]:
             except subprocess.TimeoutExpired:
                 demo.process.kill()
                 demo.process.wait()
+
+
+def a_past(database: Database) -> None:
+    """As the demo makes it in a fresh directory."""
+    document = read_document(Path(bursar.demo.__file__).with_name("organization.yaml"))
+    migrate(database)
+    live = publish_document(database, document, author="demo", reason="a made-up organization")
+    make_history(database, live, utc_now())
+
+
+@pytest.fixture
+def with_a_past(tmp_path: Path, ledger_copies: LedgerCopies) -> Path:
+    """A state directory in which a demo has run before: it need not make up a past."""
+    state_dir = tmp_path / "demo"
+    state_dir.mkdir()
+    ledger_copies.put(f"sqlite:///{state_dir / 'ledger.db'}", a_past)
+    return state_dir
 
 
 def free_port() -> int:
@@ -219,8 +242,8 @@ def test_a_demo_that_is_stopped_while_its_past_is_made_up_ends_at_once_and_leave
 
 
 @pytest.mark.timeout(240)
-def test_a_killed_demo_leaves_nothing_running_and_goes_on_with_its_data(tmp_path: Path) -> None:
-    state_dir = tmp_path / "demo"
+def test_a_killed_demo_leaves_nothing_running_and_goes_on_with_its_data(with_a_past: Path) -> None:
+    state_dir = with_a_past
     with running_demo(state_dir) as demo:
         demo.wait_until_running()
         time.sleep(4)
@@ -247,10 +270,12 @@ def test_a_killed_demo_leaves_nothing_running_and_goes_on_with_its_data(tmp_path
 
 
 @pytest.mark.timeout(180)
-def test_a_second_demo_in_the_same_place_and_a_taken_port_are_each_refused_in_one_sentence(tmp_path: Path) -> None:
-    with running_demo(tmp_path / "demo") as demo:
+def test_a_second_demo_in_the_same_place_and_a_taken_port_are_each_refused_in_one_sentence(
+    with_a_past: Path, tmp_path: Path
+) -> None:
+    with running_demo(with_a_past) as demo:
         demo.wait_until_running()
-        with running_demo(tmp_path / "demo", "--for", "3s") as second:
+        with running_demo(with_a_past, "--for", "3s") as second:
             assert second.process.wait(START_SECONDS) == 2
             said = second.says()
             assert "a demo already runs in" in said
@@ -263,12 +288,15 @@ def test_a_second_demo_in_the_same_place_and_a_taken_port_are_each_refused_in_on
 
 
 @pytest.mark.timeout(180)
-def test_a_state_directory_too_long_for_a_socket_path_and_a_trace_of_ones_own_both_work(tmp_path: Path) -> None:
+def test_a_state_directory_too_long_for_a_socket_path_and_a_trace_of_ones_own_both_work(
+    with_a_past: Path, tmp_path: Path
+) -> None:
     trace = tmp_path / "trace.csv"
     rows = [f"2023-11-16 18:17:{second:02d}.5000000,{1000 + second},20" for second in range(30)]
     trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(rows), encoding="utf-8")
     state_dir = tmp_path / ("deep" * 20) / ("deeper" * 10)
     state_dir.parent.mkdir()
+    with_a_past.rename(state_dir)
     with running_demo(state_dir, "--for", "6s", "--trace", str(trace)) as demo:
         assert demo.process.wait(START_SECONDS + END_SECONDS) == 0, demo.says()
     summary = json.loads(demo.summary_file.read_text(encoding="utf-8"))
