@@ -18,7 +18,7 @@ from engine.decide import PreparedCheck, prepare
 from engine.document.live import LiveDocument
 from engine.document.store import is_outdated, live_document
 from engine.drain import LedgerDrain
-from engine.errors import BursarError
+from engine.errors import BursarError, InvalidValue
 from engine.ledger.database import Database
 from engine.ledger.pending import PendingEvent, decision_or_waiting
 from engine.ledger.recorder import PendingRecorder
@@ -33,6 +33,8 @@ REBUILD_TIMEOUT_SECONDS = 5.0
 """How long a rebuild waits for one answer of Redis; nobody waits for the rebuild that long."""
 COLD_REST_SECONDS = 0.5
 """So long after a caller has waited for a rebuild in vain, others do not wait."""
+REFUSED_REST_SECONDS = 1.0
+"""So long after a refused request has made this process look for a newer document the next one may."""
 COMPARISON_REST_SECONDS = 0.02
 """So long after a comparison of Redis with the ledger the next one starts."""
 
@@ -57,6 +59,7 @@ class Core:
         self.live = live
         self.waits_for_rebuild_from = 0.0
         self._live_until = time.monotonic() + settings.cache_ttl_seconds
+        self._refused_from = 0.0
         self._rebuild_gate = rebuild_gate
         self._compare_from = 0.0
         _cores.add(self)
@@ -70,8 +73,18 @@ class Core:
         return self.live
 
     def prepare(self, request: Mapping[str, Any]) -> PreparedCheck:
-        """The pure part of a check, as of Redis' time."""
-        return prepare(self.document, self.clock.now_ms, request)
+        """The pure part of a check, as of Redis' time.
+
+        What is refused may be new in a version that this process has not seen: it looks for one, so that the next try
+        a moment later is decided by it.
+        """
+        try:
+            return prepare(self.document, self.clock.now_ms, request)
+        except InvalidValue:
+            if time.monotonic() > self._refused_from:
+                self._refused_from = time.monotonic() + REFUSED_REST_SECONDS
+                self.reload()
+            raise
 
     def evaluate_policies(self, context: PolicyContext) -> PolicyEvaluationResult:
         """What the live policies say of a call, as of Redis' time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -110,30 +110,44 @@ def _result(exceeded: bool, hard: bool) -> Literal["passed", "failed", "marked"]
 def _cures(decision: Decision) -> Iterator[str]:
     if decision.policy_view is not None and decision.policy_view.result.effect is not PolicyEffect.ALLOW:
         yield from policy_cures(decision.policy_view)
-    if decision.reason == "unknown_price":
+    yield from reason_cures(decision.reason)
+    yield from budget_cures(decision.counters, decision.estimate.reserve_micros)
+    yield from _rate_cures(decision)
+
+
+def reason_cures(reason: str) -> Iterator[str]:
+    """What a denial for a reason of its own needs, whatever was tested."""
+    if reason == "unknown_price":
         yield "add a price for this provider and model to the price book, or give estimated_cost"
-    if decision.reason == "gate_unavailable":
+    if reason == "gate_unavailable":
         yield "try again when Redis answers"
-    reserve = decision.estimate.reserve_micros
-    for counter in decision.counters:
+
+
+def budget_cures(counters: Iterable[CounterReading], reserve_micros: int) -> Iterator[str]:
+    """By how much the limits of hard budgets are too low for a call with this reserve."""
+    for counter in counters:
         period = _PERIODS[counter.period]
-        if counter.hard and counter.exceeds_cost(reserve):
-            missing = counter.projected_micros(reserve) - (counter.limit_micros or 0)
+        if counter.hard and counter.exceeds_cost(reserve_micros):
+            missing = counter.projected_micros(reserve_micros) - (counter.limit_micros or 0)
             shown = format_usd(missing, exact=True)
             yield f"raise {period} budget '{counter.budget_id}' of {counter.scope!r} by {shown}"
         if counter.hard and counter.exceeds_executions:
             missing = counter.executions + 1 - (counter.execution_limit or 0)
             yield f"raise the {period} execution limit of budget '{counter.budget_id}' by {missing}"
-    yield from _rate_cures(decision)
 
 
-def _rate_cures(decision: Decision) -> Iterator[str]:
-    full = [
+def full_windows(rates: Iterable[RateReading]) -> list[tuple[RateReading, str]]:
+    """The windows that had no room for one call more."""
+    return [
         (rate, window)
-        for rate in decision.rates
+        for rate in rates
         for window, used, limit in zip(WINDOWS, rate.used, rate.limits, strict=True)
         if limit is not None and used + 1 > limit
     ]
+
+
+def _rate_cures(decision: Decision) -> Iterator[str]:
+    full = full_windows(decision.rates)
     if not full:
         return
     if decision.rate_wait_seconds is not None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bursar.governing.authorship import author_or_user, checked_reason
 from bursar.governing.drift import say_drift
-from bursar.governing.enforcing import put_in_force, running_gate
 from bursar.governing.files import is_read_only, read_listing, rewrite
 from bursar.governing.ledger import (
     chosen_organization,
@@ -28,6 +27,7 @@ from engine.document.load import DocumentSource
 from engine.document.schema import GovernanceDocument
 from engine.document.store import DocumentMoved, document_version, publish, source_text, version_history
 from engine.errors import BursarError, DocumentError, InvalidValue
+from engine.in_force import install, running_gate
 from engine.settings import Settings, read_settings
 
 DONE, DECLINED, INTERRUPTED = 0, 1, 130
@@ -146,7 +146,7 @@ def _make_live(
         if gate is not None:
             say("Putting it in force ...", to_stderr=True)
         try:
-            say(put_in_force(ledger, gate, org_id, made.version, settings))
+            say(install(ledger, gate, org_id, made.version, settings))
         except KeyboardInterrupt:
             say(f"Interrupted: services take version {made.version} up within {settings.cache_ttl_seconds} s.")
             raise

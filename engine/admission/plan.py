@@ -13,9 +13,9 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from engine.admission.keys import ring_key, state_keys
-from engine.clock import from_ms
+from engine.admission.limits import FOREVER_MS, limits_at
+from engine.clock import from_ms, to_ms
 from engine.document.schema import AppliesTo, BudgetSpec, GovernanceDocument, RateLimitSpec
-from engine.money import to_micros
 from engine.periods import PERIOD_KINDS, Period, PeriodKind, period_of
 from engine.request import CallFacts
 
@@ -31,7 +31,7 @@ class PlannedCounter:
     """One running total: a budget, for one scope value, in one period.
 
     `outage_allowance` is the share of its limits that one process may use while Redis is away; `None` lets nothing
-    pass.
+    pass. Its limits are those of `[limits_from_ms, limits_until_ms)`: before and after that other raises are in force.
     """
 
     budget_id: str
@@ -43,6 +43,8 @@ class PlannedCounter:
     warning_threshold: Decimal = Decimal("0.80")
     degradation_threshold: Decimal = Decimal("0.90")
     outage_allowance: Decimal | None = Decimal("0.01")
+    limits_from_ms: int = 0
+    limits_until_ms: int = FOREVER_MS
     name: str = field(init=False)
     """The counter's name in Redis. Ids hold no `|`, so names cannot collide."""
     warning_micros: int | None = field(init=False)
@@ -54,6 +56,16 @@ class PlannedCounter:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "warning_micros", _reached_at(self.limit_micros, self.warning_threshold))
         object.__setattr__(self, "degradation_micros", _reached_at(self.limit_micros, self.degradation_threshold))
+
+    @property
+    def from_ms(self) -> int:
+        """It is this counter, with these limits, from here."""
+        return max(self.period.start_ms, self.limits_from_ms)
+
+    @property
+    def until_ms(self) -> int:
+        """It is so until just before here."""
+        return min(self.period.end_ms, self.limits_until_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class PlannedRate:
 
 @dataclass(frozen=True, eq=False)
 class CallPlan:
-    """The counters and rate scopes of a call while its periods last, and what the gate's script needs of them."""
+    """The counters and rate scopes of a call while its periods and raises last, and what the gate's script needs."""
 
     org_id: str
     counters: tuple[PlannedCounter, ...] = ()
@@ -83,12 +95,16 @@ class CallPlan:
     @cached_property
     def from_ms(self) -> int:
         """The plan holds from here."""
-        return max((counter.period.start_ms for counter in self.counters), default=0)
+        return max((counter.from_ms for counter in self.counters), default=0)
 
     @cached_property
     def until_ms(self) -> int:
         """The plan holds until just before here."""
-        return min((counter.period.end_ms for counter in self.counters), default=2**53)
+        return min((counter.until_ms for counter in self.counters), default=FOREVER_MS)
+
+    def nearest_ms(self, at_ms: int) -> int:
+        """The instant nearest to `at_ms` at which the plan holds."""
+        return min(max(at_ms, self.from_ms), self.until_ms - 1)
 
     @cached_property
     def counter_names(self) -> tuple[str, ...]:
@@ -108,17 +124,16 @@ class CallPlan:
     @cached_property
     def numbers(self) -> bytes:
         """The plan's numbers as `check.lua` unpacks them. A soft budget has no limit there."""
-        numbers = [len(self.counters), len(self.rates)]
+        numbers = [len(self.counters), len(self.rates), self.from_ms, self.until_ms]
         for counter in self.counters:
             numbers += [
                 _PERIOD_NUMBERS[counter.period.kind],
-                counter.period.start_ms,
                 counter.period.end_ms,
                 _limit(counter.limit_micros if counter.hard else None),
                 _limit(counter.execution_limit if counter.hard else None),
             ]
         numbers += [_limit(limit) for rate in self.rates for limit in rate.limits]
-        # Every one of them is below 2^53, so a double has it exactly.
+        # None of them is above 2^53, so a double has it exactly.
         return struct.pack(f">{len(numbers)}d", *numbers)
 
 
@@ -176,26 +191,21 @@ def plan_rates(document: GovernanceDocument, facts: CallFacts) -> list[PlannedRa
     return sorted(planned, key=lambda rate: _REPORT_ORDER.get(rate.per, 3))
 
 
-def limits_of(budget: BudgetSpec, kind: PeriodKind) -> tuple[int | None, int | None]:
-    """A budget's limits in a month or day: micro-dollars and executions, `None` for unlimited."""
-    usd = budget.monthly_budget_usd if kind == "month" else budget.daily_budget_usd
-    executions = budget.monthly_execution_limit if kind == "month" else budget.daily_execution_limit
-    return (None if usd is None else to_micros(usd), executions)
-
-
 def _counters_of(budget: BudgetSpec, scope: str, kind: PeriodKind, at: datetime, zone: str) -> Iterator[PlannedCounter]:
-    limit, executions = limits_of(budget, kind)
-    if limit is not None or executions is not None:
+    limits = limits_at(budget, kind, scope, to_ms(at))
+    if limits.micros is not None or limits.executions is not None:
         yield PlannedCounter(
             budget.id,
             scope,
             period_of(kind, at, zone),
-            limit,
-            executions,
+            limits.micros,
+            limits.executions,
             budget.enforcement_mode == "hard",
             budget.warning_threshold,
             budget.degradation_threshold,
             budget.outage_allowance if budget.on_outage == "bounded" else None,
+            limits.from_ms,
+            limits.until_ms,
         )
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from engine.admission.limits import limits_at
 from engine.alerting.alert import Ending, alert_key
 from engine.alerting.rules import RANKS, Rule, threshold_for
+from engine.clock import to_ms
 from engine.document.alert_rules import Comparison, RouteName, Severity
 from engine.document.schema import BudgetSpec, GovernanceDocument
-from engine.money import to_micros
+from engine.periods import PeriodKind
 
 METRIC = "budget_usage_percentage"
 ALL = Decimal(1)
@@ -190,7 +192,9 @@ def find_crossings(
     known: Iterable[Latch],
     now: datetime,
 ) -> Findings:
-    """Compare the counters of the current periods with what is latched. Limits are those of `document`.
+    """Compare the counters of the current periods with what is latched. Limits are those of `document`, in force now.
+
+    So a raise that begins is like a limit that is raised, and one that ends like one that is lowered again.
 
     1. A level newly crossed fires, after lower ones as well as before them. Of several at once only the highest does;
        the others are superseded by it, and so is a level below one that the spend has reached already.
@@ -213,7 +217,9 @@ def find_crossings(
         levels = levels_of(rules, budget, labels_of(document, budget, use.counter))
         gone = latches.keys() - {level.rule_id for level in levels}
         _end_all(findings, (latches[rule_id] for rule_id in sorted(gone)), Ending.RULE_REMOVED)
-        _judge(findings, use, limits_of(budget, use.counter.period), levels, latches)
+        # Of a period that has just ended, the last limits.
+        at = min(max(now, use.period_start), use.period_end - timedelta(milliseconds=1))
+        _judge(findings, use, limits_of(budget, use.counter, at), levels, latches)
     # What is left has no counter in a current period. One whose period has not begun by our clock was latched by a
     # worker whose clock is ahead.
     for latch in (latch for latches in newest.values() for latch in latches.values()):
@@ -286,13 +292,10 @@ def _why_over(latch: Latch, level: Level, limits: Limits) -> Ending:
     return Ending.RULE_CHANGED if level.threshold != latch.threshold else Ending.SPEND_CORRECTED
 
 
-def limits_of(budget: BudgetSpec, period: str) -> Limits:
-    """What a budget limits a counter of the period to."""
-    if period == "month":
-        usd, executions = budget.monthly_budget_usd, budget.monthly_execution_limit
-    else:
-        usd, executions = budget.daily_budget_usd, budget.daily_execution_limit
-    return Limits(None if usd is None else to_micros(usd), executions)
+def limits_of(budget: BudgetSpec, counter: Counter, at: datetime) -> Limits:
+    """What a budget limits one of its counters to at an instant, with the raises that are in force."""
+    limits = limits_at(budget, cast("PeriodKind", counter.period), counter.scope, to_ms(at))
+    return Limits(limits.micros, limits.executions)
 
 
 def _end_all(findings: Findings, latches: Iterable[Latch], why: Ending) -> None:

@@ -34,6 +34,7 @@ ObjectKind = Literal[
     "alert_rule",
     "prices",
     "price_override",
+    "access",
 ]
 
 
@@ -89,7 +90,7 @@ def diff_documents(old: GovernanceDocument | None, new: GovernanceDocument) -> l
 
 _ORDER: tuple[ObjectKind, ...] = (
     "document", "agent", "budget", "rate_limit", "policy", "prices", "price_override", "alerts", "alert_channel",
-    "alert_route", "alert_rule",
+    "alert_route", "alert_rule", "access",
 )  # fmt: skip
 # The preset is in the values that it fills in.
 _NO_FACT = {"id", "policy_id", "preset"}
@@ -133,7 +134,7 @@ def _field_place(spec: Any) -> Callable[[str], tuple[int, str]]:
 
 
 def _objects(document: GovernanceDocument) -> Iterator[_Object]:
-    parts = {"organization", "agents", "budgets", "rate_limits", "policies", "prices", "alerts"}
+    parts = {"organization", "agents", "budgets", "rate_limits", "policies", "prices", "alerts", "access"}
     yield _Object("document", None, _facts(document, parts), document)
     for name, agent in document.agents.items():
         yield _Object("agent", name, _facts(agent), agent)
@@ -149,6 +150,8 @@ def _objects(document: GovernanceDocument) -> Iterator[_Object]:
     for override in document.prices.overrides:
         yield _Object("price_override", str(override), _facts(override, {"provider", "model", "agent"}), override)
     yield from _alert_objects(document.alerts)
+    for address, role in document.access.roles.items():
+        yield _Object("access", address, {"role": role}, None)
 
 
 _WHOSE = ("owner", "team", "provider")

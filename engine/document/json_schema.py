@@ -117,6 +117,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "policies": "Who may call what, when and from where. A call that no policy allows is denied.",
         "prices": "How calls are priced.",
         "alerts": "Who is told what.",
+        "access": "Who may use the pages, and for what.",
     },
     "AgentSpec": {
         "provider": "Who runs the agent: copilot_studio, custom_rest_api, third_party_agent, webhook, power_automate, "
@@ -147,6 +148,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "enforcement_mode": "hard denies calls beyond the limit, soft marks them and lets them pass.",
         "on_outage": "While Redis is away: bounded lets each process spend outage_allowance, closed nothing.",
         "outage_allowance": "The share of the limit that each process may spend while Redis is away.",
+        "raises": "Raises of its money limits for a while. Each begins and ends by itself.",
     },
     "RateLimitSpec": {
         "id": _NAME,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 
+from engine.document.raises_lint import ended_raises, raises_of_nobody
 from engine.document.schema import (
     AgentSpec,
     AppliesTo,
@@ -23,6 +25,7 @@ from engine.pricing.rows import PRICE_NAMES
 class DocumentCode(StrEnum):
     """What may be found outside of policies."""
 
+    ENDED_RAISE = "ended_raise"
     FREE_CALLS = "free_calls"
     HALF_A_PRICE = "half_a_price"
     LIMITS_NOTHING = "limits_nothing"
@@ -35,8 +38,11 @@ class DocumentCode(StrEnum):
     UNUSED_CHANNEL = "unused_channel"
 
 
-def limit_findings(document: GovernanceDocument, prices: PriceList) -> Iterator[Finding]:
-    """Findings about agents, budgets, rate limits, and the names that policies use, in the document's order."""
+def limit_findings(document: GovernanceDocument, prices: PriceList, at: datetime) -> Iterator[Finding]:
+    """Findings about agents, budgets, rate limits, and the names that policies use, in the document's order.
+
+    `at` is when raises are looked at.
+    """
     for agent_id, agent in document.agents.items():
         yield from _about(f"Agent '{agent_id}'", DocumentCode.UNPRICED, _unpriced(agent_id, agent, prices))
     for budget in document.budgets:
@@ -45,6 +51,8 @@ def limit_findings(document: GovernanceDocument, prices: PriceList) -> Iterator[
         yield from _about(what, DocumentCode.MATCHES_NOTHING, _nobody(document, budget.applies_to))
         yield from _about(what, DocumentCode.NEVER_REACHED, _shorter_is_larger(_amounts(budget)))
         yield from _about(what, DocumentCode.THRESHOLDS, _thresholds(budget))
+        yield from _about(what, DocumentCode.ENDED_RAISE, ended_raises(budget, at))
+        yield from _about(what, DocumentCode.MATCHES_NOTHING, raises_of_nobody(document, budget))
     for limit in document.rate_limits:
         what = f"Rate limit '{limit.id}'"
         yield from _about(what, DocumentCode.LIMITS_NOTHING, _no_window(limit))

@@ -9,7 +9,7 @@ from engine.document.limits_lint import limit_findings
 from engine.document.live import LiveDocument
 from engine.document.schema import AgentSpec, GovernanceDocument
 from engine.policy.lint.findings import Finding
-from engine.policy.lint.lint import lint_policies
+from engine.policy.lint.lint import agents_never_allowed, lint_policies
 from engine.policy.lint.space import AgentFacts
 from engine.pricing.book import PriceBook
 from engine.pricing.shipped import SHIPPED_BOOK
@@ -21,7 +21,14 @@ def lint_document(document: GovernanceDocument, at: datetime, book: PriceBook = 
     engine = live.policies
     agents = [_facts(agent_id, agent) for agent_id, agent in document.agents.items()]
     policies = lint_policies(engine.ordered, engine.strategy, agents, at, document.organization)
-    return [*limit_findings(document, live.prices), *alert_findings(document), *policies]
+    return [*limit_findings(document, live.prices, at), *alert_findings(document), *policies]
+
+
+def never_allowed(live: LiveDocument, at: datetime, steps_per_question: int) -> list[Finding]:
+    """Of the findings of `lint_document` those about agents of which no call is ever allowed, or that stay open."""
+    document, engine = live.document, live.policies
+    agents = [_facts(agent_id, agent) for agent_id, agent in document.agents.items()]
+    return agents_never_allowed(engine.ordered, engine.strategy, agents, at, document.organization, steps_per_question)
 
 
 def _facts(agent_id: str, agent: AgentSpec) -> AgentFacts:

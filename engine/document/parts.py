@@ -44,13 +44,14 @@ def with_preset(values: Any, presets: Mapping[str, Mapping[str, Any]]) -> Any:
     return values if preset is None else {**preset, **values}
 
 
-def _plain(text: str) -> str:
+def plain_line(text: str) -> str:
+    """The text, when it is one line that any database and message can hold. Raises `ValueError`."""
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must be one line of text without control characters")
     return text
 
 
-Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(_plain)]
+Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(plain_line)]
 """Words for people: a database or a Slack message can hold them."""
 
 

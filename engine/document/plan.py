@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from engine.admission.plan import limits_of
+from engine.admission.limits import limits_at, limits_of
+from engine.clock import to_ms
 from engine.document.diff import Change, diff_documents
 from engine.document.live import LiveDocument
 from engine.document.schema import BudgetSpec, GovernanceDocument
 from engine.document.wording import BUDGET_LIMITS, amount, amounts
 from engine.ledger.recount import CounterTotals, Recount, recount
-from engine.periods import Period, PeriodKind, period_of
+from engine.periods import PERIOD_KINDS, Period, PeriodKind, period_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,11 @@ class _Effects:
             counts_already = limits_of(old, kind) != (None, None) and not self._moved
             yield from self._limit(new, field, anew=not counts_already)
             yield from self._freed(old, new)
+        elif field == "raises" and not rescoped:
+            for limit in _limits(new):
+                if limit.endswith("_usd"):
+                    yield from self._over(new, limit, BUDGET_LIMITS[limit])
+            yield from self._freed(old, new)
         elif field == "enforcement_mode" and new.enforcement_mode == "hard":
             for limit in _limits(new):
                 yield from self._over(new, limit, BUDGET_LIMITS[limit])
@@ -152,7 +158,7 @@ class _Effects:
             return
         most = max(uses, key=lambda use: _carried(use, field))
         spent = _words(_carried(most, field), field)
-        left = self._left(budget, field, uses)
+        left = self._left(field, uses)
         if anew:
             scopes = "" if budget.per == "org" else f"{_many(len(uses), budget.per)}, at most "
             whose = "" if budget.per == "org" else f" ({most.counter.scope})"
@@ -163,12 +169,12 @@ class _Effects:
             said = f"{_many(len(uses), budget.per)} have {_verb(field)}, at most {spent} ({most.counter.scope}); kept"
         yield f"{name} {said}{left}".lstrip()
 
-    def _left(self, budget: BudgetSpec, field: str, uses: list[CounterTotals]) -> str:
+    def _left(self, field: str, uses: list[CounterTotals]) -> str:
         """How much room the scope with the least has, when that is little."""
-        limit = _limit_of(budget, field)
-        if limit is None:
+        limited = [(limit - _used(use, field), limit) for use in uses if (limit := _limit_of(use, field)) is not None]
+        if not limited:
             return ""
-        left = limit - max(_used(use, field) for use in uses)
+        left, limit = min(limited)
         if left * 10 >= limit:
             return ""
         held = max(use.held_micros for use in uses) if field.endswith("_usd") else 0
@@ -177,13 +183,12 @@ class _Effects:
 
     def _over(self, budget: BudgetSpec, field: str, name: str = "") -> Iterator[str]:
         """Whether so much is used already that nothing, or nothing for some, will pass."""
-        limit = _limit_of(budget, field)
         uses = self._uses(budget, _kind(field))
-        over = [use for use in uses if limit is not None and _used(use, field) >= limit]
-        if not over or limit is None:
+        over = [use for use in uses if _is_used_up(use, field)]
+        if not over:
             return
         most = max(over, key=lambda use: _used(use, field))
-        used = " of ".join(_both(_used(most, field), limit, field))
+        used = " of ".join(_both(_used(most, field), _limit_of(most, field) or 0, field))
         held = f"{amount(most.held_micros)} of it held" if field.endswith("_usd") and most.held_micros else ""
         fate = "denied" if budget.enforcement_mode == "hard" else "marked over_soft_budget"
         end = self._day(most.counter.period.end)
@@ -206,7 +211,9 @@ class _Effects:
         still = set() if new is None else _denied(new, self._counted, self._at, self._zone)
         freed = denied - still
         # A limit of 0 denies everybody, also who has used nothing and is not counted.
-        all_freed = _denies_everybody(old) and not still and (new is None or not _denies_everybody(new))
+        all_freed = (
+            _denies_everybody(old, self._at) and not still and (new is None or not _denies_everybody(new, self._at))
+        )
         if not freed and not all_freed:
             return
         self._freed_said.add(old.id)
@@ -229,9 +236,14 @@ def _limits(budget: BudgetSpec) -> list[str]:
     return [field for field in BUDGET_LIMITS if getattr(budget, field) is not None]
 
 
-def _limit_of(budget: BudgetSpec, field: str) -> int | None:
-    usd, executions = limits_of(budget, _kind(field))
-    return usd if field.endswith("_usd") else executions
+def _limit_of(use: CounterTotals, field: str) -> int | None:
+    """The limit of a counter, with the raises that are in force."""
+    return use.counter.limit_micros if field.endswith("_usd") else use.counter.execution_limit
+
+
+def _is_used_up(use: CounterTotals, field: str) -> bool:
+    limit = _limit_of(use, field)
+    return limit is not None and _used(use, field) >= limit
 
 
 def _uses(budget: BudgetSpec, counted: Recount, period: Period) -> list[CounterTotals]:
@@ -244,8 +256,10 @@ def _uses(budget: BudgetSpec, counted: Recount, period: Period) -> list[CounterT
     ]
 
 
-def _denies_everybody(budget: BudgetSpec) -> bool:
-    return budget.enforcement_mode == "hard" and any(_limit_of(budget, field) == 0 for field in _limits(budget))
+def _denies_everybody(budget: BudgetSpec, at: datetime) -> bool:
+    # Whom a raise of one scope concerns is not everybody.
+    limits = [limits_at(budget, kind, "", to_ms(at)) for kind in PERIOD_KINDS]
+    return budget.enforcement_mode == "hard" and any(0 in (limit.micros, limit.executions) for limit in limits)
 
 
 def _denied(budget: BudgetSpec, counted: Recount, at: datetime, zone: str) -> set[str]:
@@ -256,7 +270,7 @@ def _denied(budget: BudgetSpec, counted: Recount, at: datetime, zone: str) -> se
         use.counter.scope
         for field in _limits(budget)
         for use in _uses(budget, counted, period_of(_kind(field), at, zone))
-        if _used(use, field) >= (_limit_of(budget, field) or 0)
+        if _is_used_up(use, field)
     }
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from engine.document.access_spec import AccessSpec
 from engine.document.alert_channels import ChannelSpec, ResponderSpec, TimeOfDay
 from engine.document.alert_rules import RouteName, RuleEntry
 from engine.document.parts import (
@@ -33,8 +34,10 @@ from engine.document.parts import (
 )
 from engine.document.policy_spec import PolicySpec
 from engine.document.presets import BUDGET_PRESETS, RATE_PRESETS, BudgetPreset, RatePreset
+from engine.document.raise_spec import MOST_RAISES, RaiseSpec
 from engine.document.shipped_rules import checked
 from engine.ids import MODEL_PATTERN
+from engine.money import LARGEST_AMOUNT_USD
 from engine.policy.time_window import zone
 from engine.pricing.options import Override, PriceOptions
 from engine.pricing.rows import PRICE_NAMES, read_effective, show_effective
@@ -85,7 +88,8 @@ class BudgetSpec(ExternalAgentBudget):
     """A limit on cost and executions, one running total for each `per` value.
 
     `preset` fills in what is left out (guide, Budget by Provider). `on_outage` says what a hard budget does while Redis
-    is away: `bounded` lets each process spend `outage_allowance` of the limit, `closed` nothing.
+    is away: `bounded` lets each process spend `outage_allowance` of the limit, `closed` nothing. `raises` lift its
+    money limits for a while.
     """
 
     id: Id
@@ -94,11 +98,31 @@ class BudgetSpec(ExternalAgentBudget):
     preset: BudgetPreset | None = None
     on_outage: Literal["bounded", "closed"] = "bounded"
     outage_allowance: Annotated[Decimal, BeforeValidator(decimal_of_float), Field(ge=0, le=1)] = Decimal("0.01")
+    raises: Annotated[list[RaiseSpec], Field(max_length=MOST_RAISES)] = []
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
         return with_preset(values, BUDGET_PRESETS)
+
+    @model_validator(mode="after")
+    def _raises_fit(self) -> BudgetSpec:
+        for raised, limited, limit in (
+            ("monthly_usd", "monthly_budget_usd", self.monthly_budget_usd),
+            ("daily_usd", "daily_budget_usd", self.daily_budget_usd),
+        ):
+            amounts = [(index, more) for index, each in enumerate(self.raises) if (more := getattr(each, raised))]
+            if amounts and limit is None:
+                raise ValueError(
+                    f"raises.{amounts[0][0]}.{raised}: there is no {limited} to raise, which is unlimited already; "
+                    f"leave {raised} out, or give {limited}"
+                )
+            if amounts and limit is not None and limit + sum(more for _, more in amounts) > LARGEST_AMOUNT_USD:
+                raise ValueError(
+                    f"raises: with all of them {limited} would be more than ${LARGEST_AMOUNT_USD:,}; remove those that "
+                    "have ended"
+                )
+        return self
 
 
 class RateLimits(Part):
@@ -355,6 +379,7 @@ class GovernanceDocument(Part):
     policies: list[PolicySpec] = []
     prices: PricesSpec = PricesSpec()
     alerts: AlertsSpec = AlertsSpec()
+    access: AccessSpec = AccessSpec()
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> GovernanceDocument:

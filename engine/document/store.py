@@ -63,12 +63,33 @@ def publish(
     base: asking twice does no harm. Raises `DocumentMoved` when another version is live.
     """
     with database.write() as connection:
-        live = _lock(connection, document.organization)
-        if live is not None and live.content_hash == content_hash(document):
-            return _with_book(connection, live.version, document)
-        if base is not None and base != (0 if live is None else live.version):
-            raise DocumentMoved(document.organization, base, live)
-        return _add(connection, document, live, author, reason, source_text)
+        return publish_within(connection, document, base=base, author=author, reason=reason, source_text=source_text)
+
+
+def publish_within(
+    connection: Connection,
+    document: GovernanceDocument,
+    *,
+    base: int | None,
+    author: str,
+    reason: str,
+    source_text: str | None = None,
+) -> LiveDocument:
+    """`publish` in the caller's transaction, so that what goes with the version is written with it or not at all."""
+    live = _lock(connection, document.organization)
+    if live is not None and live.content_hash == content_hash(document):
+        return _with_book(connection, live.version, document)
+    if base is not None and base != (0 if live is None else live.version):
+        raise DocumentMoved(document.organization, base, live)
+    return _add(connection, document, live, author, reason, source_text)
+
+
+def locked_document(connection: Connection, org_id: str, base: int) -> LiveDocument:
+    """The live version, which stays it until the transaction ends. Raises `DocumentMoved` when `base` is not it."""
+    live = _lock(connection, org_id)
+    if live is None or live.version != base:
+        raise DocumentMoved(org_id, base, live)
+    return live_document(connection, org_id)
 
 
 def publish_document(database: Database, document: GovernanceDocument, *, author: str, reason: str) -> LiveDocument:

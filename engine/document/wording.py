@@ -26,6 +26,7 @@ _OBJECTS = {
     "alert_channel": "alert channel ",
     "alert_route": "alert route ",
     "alert_rule": "alert rule ",
+    "access": "access of ",
 }
 BUDGET_LIMITS = {
     "monthly_budget_usd": "monthly",
@@ -76,6 +77,8 @@ def field_change(
         return f"{subject}{_rate_change(field, old, new, old_spec, new_spec)}"
     if field == "applies_to":
         return f"{subject}applies to {_matches(old)} -> {_matches(new)}"
+    if kind == "budget" and field == "raises":
+        return f"{subject}{_raises_change(old or [], new or [])}"
     name = BUDGET_LIMITS.get(field, field)
     limits = field in BUDGET_LIMITS
     return f"{subject}{name} {_pair(old, new, usd=field.endswith('_usd'), none='unlimited' if limits else 'none')}"
@@ -141,12 +144,37 @@ def _rest(kind: str, facts: Mapping[str, Any], *, first: bool = False) -> str:
     if kind == "policy":
         said |= {"effect", "conditions", "priority", "enabled"}
     usual = _USUAL.get(kind, {})
-    words = [
+    words = [f"raised {_raise_words(each)}" for each in facts.get("raises") or ()] if kind == "budget" else []
+    said |= {"raises"} if kind == "budget" else set()
+    words += [
         f"{field} {_shown(value, usd=field.endswith('_usd'))}"
         for field, value in facts.items()
         if field not in said and value not in (None, [], {}, False, "") and value != usual.get(field)
     ]
     return ("" if first or not words else ", ") + ", ".join(words)
+
+
+def _raises_change(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> str:
+    """`raised for copilot_hr by 50 USD a month from ... until ...; no longer raised by ...`."""
+    begun = [f"raised {_raise_words(each)}" for each in new if each not in old]
+    gone = [f"no longer raised {_raise_words(each)}" for each in old if each not in new]
+    return "; ".join((*begun, *gone))
+
+
+def _raise_words(facts: Mapping[str, Any]) -> str:
+    amounts = [
+        f"{_shown(facts[field], usd=True)} a {period}"
+        for field, period in (("monthly_usd", "month"), ("daily_usd", "day"))
+        if facts.get(field) is not None
+    ]
+    whose = f"for {facts['scope']} " if facts.get("scope") else ""
+    why = f" ({facts['reason']})" if facts.get("reason") else ""
+    return f"{whose}by {' and '.join(amounts)} from {_moment(facts['from'])} until {_moment(facts['until'])}{why}"
+
+
+def _moment(written: str) -> str:
+    """`2026-11-26 10:00 UTC` for `2026-11-26T10:00:00Z`."""
+    return f"{written.removesuffix('Z').removesuffix(':00').replace('T', ' ')} UTC"
 
 
 def _rate_change(field: str, old: Any, new: Any, old_spec: RateLimitSpec, new_spec: RateLimitSpec) -> str:

@@ -77,8 +77,9 @@ _GONE = "the caller stopped waiting"
 
 
 def _decide(core: Core, asked: Undecided) -> Alone:
-    now_ms = core.clock.now_ms
     outage, prepared, decision_id = str(asked.problem), asked.prepared, asked.decision_id
+    # A period or a raise may have ended since it was planned: then it is decided as of the last moment before.
+    now_ms = prepared.plan.nearest_ms(core.clock.now_ms)
     if prepared.denied is not None:
         prepared = in_outage(prepared, outage=outage)
         answer = CheckAnswer(prepared.denied or ReasonCode.POLICY_DENY, 0, now_ms)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.admission.plan import limits_of
+from engine.admission.limits import limits_of
 from engine.analytics.recommendation import Recommendation, recommend_day, recommend_month
 from engine.document.schema import BudgetSpec
 from engine.ledger.database import Database

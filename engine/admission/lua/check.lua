@@ -4,9 +4,10 @@
 -- ARGV  1 not-after (ms, 0 = none)   2 document version   3 decision id   4 reserve
 --       5 hold time (ms)   6 reason of a denial decided before ('' = none)   7 body of the event (JSON)
 --       8 pricing (as in common.lua)   9 hash of the request when it has an idempotency key, else ''
---       10 the plan's numbers, packed as big-endian doubles: number of counters, number of rate scopes; for each
---          counter its period (1 month, 2 day), start, end (ms), limit, execution limit; for each rate scope limits of
---          minute, hour, day. A limit of -1 is none.
+--       10 the plan's numbers, packed as big-endian doubles: number of counters, number of rate scopes, the instants
+--          from which and until before which the plan holds (ms); for each counter its period (1 month, 2 day), the
+--          period's end (ms), limit, execution limit; for each rate scope limits of minute, hour, day. A limit of -1 is
+--          none.
 --       11 not-before (ms): the call was prepared for no earlier instant
 --       12 '<cap> <estimate> <what its denial is alike in>': with so many events in the stream (0 = any number) a
 --          denial gets no event of its own, but is counted with those like it
@@ -19,7 +20,8 @@
 --         {'REUSED', now} when the idempotency key was used for another request.
 -- LATE also answers a decision id that is decided already: its caller has given up and gone another way.
 
-local COUNTER_NUMBERS = 5
+local FIRST_COUNTER = 5
+local COUNTER_NUMBERS = 4
 local FIRST_NAME = 13
 local PERIODS = { 'monthly', 'daily' }
 
@@ -69,10 +71,9 @@ end
 if known[2] then
   return { 'LATE', now }
 end
-for at = 3, 2 + counter_count * COUNTER_NUMBERS, COUNTER_NUMBERS do
-  if now < plan[at + 1] or now >= plan[at + 2] then
-    return { 'WRONG_PERIOD', now }
-  end
+-- Outside of it another month or day is counted in, or another limit is in force.
+if now < plan[3] or now >= plan[4] then
+  return { 'WRONG_PERIOD', now }
 end
 if sweep_due(now, 16) > 0 then
   values = redis.call('HMGET', KEYS[1], unpack(fields))
@@ -82,10 +83,10 @@ local reason, denied_by = ARGV[6], 0
 local executions_reason, executions_denied_by = '', 0
 local readings = {}
 for i = 1, counter_count do
-  local at, field = 3 + (i - 1) * COUNTER_NUMBERS, i * 3
+  local at, field = FIRST_COUNTER + (i - 1) * COUNTER_NUMBERS, i * 3
   local spent, held, executions = values[field] or '0', values[field + 1] or '0', values[field + 2] or '0'
   readings[i] = spent .. ':' .. held .. ':' .. executions
-  local limit, executions_limit = plan[at + 3], plan[at + 4]
+  local limit, executions_limit = plan[at + 2], plan[at + 3]
   if reason == '' and limit >= 0 and spent + held + reserve > limit then
     reason, denied_by = 'budget_' .. PERIODS[plan[at]] .. '_cost', i
   end
@@ -97,7 +98,7 @@ if reason == '' and executions_reason ~= '' then
   reason, denied_by = executions_reason, executions_denied_by
 end
 
-local first_limit = 3 + counter_count * COUNTER_NUMBERS
+local first_limit = FIRST_COUNTER + counter_count * COUNTER_NUMBERS
 local scopes, usages = {}, {}
 local wait = 0
 local rate_reason, rate_denied_by = '', 0
@@ -140,7 +141,7 @@ if allowed then
     changed[i * 4 - 3], changed[i * 4 - 2] = fields[field + 1], (values[field + 1] or 0) + reserve
     changed[i * 4 - 1], changed[i * 4] = fields[field + 2], executions + 1
     if executions == 0 then
-      local ends = plan[5 + (i - 1) * COUNTER_NUMBERS]
+      local ends = plan[FIRST_COUNTER + 1 + (i - 1) * COUNTER_NUMBERS]
       redis.call('ZADD', KEYS[3], integer(ends + ENDED_COUNTER_MS), 'p:' .. name)
     end
   end

@@ -5,7 +5,8 @@
 -- Answers {'COLD', now}, {'SEEN', now, 'spent:held:executions ...', 'minute:hour:day ...', 'wait ...' per scope (ms)}.
 
 local FIRST_NAME = 2
-local COUNTER_NUMBERS = 5
+local FIRST_COUNTER = 5
+local COUNTER_NUMBERS = 4
 
 local now = now_ms()
 if is_cold(redis.call('HGET', KEYS[1], 'epoch')) then
@@ -18,7 +19,7 @@ for i = 1, plan[1] do
   local values = redis.call('HMGET', KEYS[1], name .. ':s', name .. ':h', name .. ':x')
   readings[i] = (values[1] or '0') .. ':' .. (values[2] or '0') .. ':' .. (values[3] or '0')
 end
-local first_limit = 3 + plan[1] * COUNTER_NUMBERS
+local first_limit = FIRST_COUNTER + plan[1] * COUNTER_NUMBERS
 local usages, waits = {}, {}
 for i = 1, plan[2] do
   local key = KEYS[4 + i]

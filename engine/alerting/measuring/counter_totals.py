@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select, tuple_
 
-from engine.admission.plan import limits_of
+from engine.admission.limits import limits_at
 from engine.alerting.alert import observed
 from engine.alerting.latched import Counter, labels_of
 from engine.alerting.measuring.windows import period_facts
 from engine.alerting.reading import Measuring, Reading
 from engine.alerting.rules import Rule
+from engine.clock import to_ms
 from engine.ledger.tables import budget_usage
 from engine.money import to_usd
 from engine.periods import PERIOD_KINDS, Period, PeriodKind, period_of
@@ -23,7 +24,9 @@ AT_ONCE = 5_000
 
 
 def budgets_left(connection: Connection, rule: Rule, measuring: Measuring) -> list[Reading]:
-    """Limit less spent less held of every counter of a cost budget, in US dollars; the limit is the document's.
+    """Limit less spent less held of every counter of a cost budget, in US dollars.
+
+    The limit is the document's, with the raises that are in force.
 
     Budgets per user are left out: they are many, and each would be looked at every minute. A counter of the last
     period that has no call in this one has all of its limit.
@@ -41,7 +44,7 @@ def budgets_left(connection: Connection, rule: Rule, measuring: Measuring) -> li
     readings = []
     for (budget_id, scope, kind), (spent, held) in sorted(totals.items()):
         budget, period = budgets[budget_id], periods[kind]
-        limit, _ = limits_of(budget, kind)
+        limit = limits_at(budget, kind, scope, to_ms(measuring.slot)).micros
         labels = labels_of(document, budget, Counter(budget_id, scope, kind, period.label))
         if limit is None or not rule.concerns(labels):
             continue

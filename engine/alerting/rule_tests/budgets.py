@@ -63,7 +63,9 @@ class BudgetRehearsal:
 
     def deny(self, now: datetime) -> None:
         """The counter denies its first call."""
-        self._denial = (self._label(now), Denial(now, limits_of(self.budget, self.period)))
+        label = self._label(now)
+        counter = Counter(self.budget.id, self.scope, self.period, label)
+        self._denial = (label, Denial(now, limits_of(self.budget, counter, now)))
 
     def look(self, spent_micros: int, now: datetime) -> None:
         """Compare what the counter of the current period carries with its thresholds."""
@@ -87,7 +89,7 @@ class BudgetRehearsal:
                 self.rehearsal.take(subject, end(subject.alert, now, why), now)
         for latch_id, spent in sorted(found.seen.items()):
             self._latches[latch_id] = replace(self._latches[latch_id], seen_spent_micros=spent)
-        value = self._share(spent_micros)
+        value = self._share(counter, spent_micros, now)
         for latch_id, latch in self._latches.items():
             # What is superseded has no life of its own.
             if latch.state is LatchState.FIRING and latch.counter == counter:
@@ -119,8 +121,8 @@ class BudgetRehearsal:
         others = [budget if each.id == budget.id else each for each in document.budgets]
         self.rehearsal.document = document.model_copy(update={"budgets": others})
 
-    def _share(self, spent_micros: int) -> Decimal | None:
-        limit = limits_of(self.budget, self.period).micros
+    def _share(self, counter: Counter, spent_micros: int, now: datetime) -> Decimal | None:
+        limit = limits_of(self.budget, counter, now).micros
         return Decimal(spent_micros * 1_000_000 // limit).scaleb(-6) if limit else None
 
     def _label(self, now: datetime) -> str:

@@ -44,13 +44,39 @@ def lint_policies(
     return list(_Lint(space, enabled, strategy, agents, steps_per_question).findings())
 
 
+def agents_never_allowed(
+    policies: Iterable[ExternalAgentPolicy],
+    strategy: ConflictResolutionStrategy,
+    agents: Sequence[AgentFacts],
+    at: datetime,
+    org_id: str | None = None,
+    steps_per_question: int = STEPS_PER_QUESTION,
+) -> list[Finding]:
+    """Of the findings of `lint_policies` those about agents, which are found much sooner: one question for each.
+
+    Where no ALLOW is enforced at all, none is about an agent.
+    """
+    enabled = in_order(policies)
+    if not agents or not _has_allow(enabled):
+        return []
+    try:
+        space = Space(enabled, agents, at, org_id)
+    except TooHard:
+        return [Finding(FindingCode.UNDECIDED, None, wording.TAGS_TOO_HARD)]
+    return list(_Lint(space, enabled, strategy, agents, steps_per_question).of_agents())
+
+
+def _has_allow(policies: Iterable[ExternalAgentPolicy]) -> bool:
+    return any(policy.effect is PolicyEffect.ALLOW and not policy.shadow for policy in policies)
+
+
 def _without_space(policies: Sequence[ExternalAgentPolicy]) -> Iterator[Finding]:
     """What can be said without knowing which calls can happen."""
     for policy in policies:
         problem = wording.band_problem(policy)
         if problem is not None:
             yield Finding(FindingCode.BAND, policy.policy_id, problem)
-    if not any(policy.effect is PolicyEffect.ALLOW and not policy.shadow for policy in policies):
+    if not _has_allow(policies):
         yield Finding(FindingCode.NO_ALLOW, None, wording.NO_ALLOW)
 
 
@@ -80,7 +106,7 @@ class _Lint:
             found = list(self._of_policy(judged, numbers.get(judged.policy.policy_id)))
             yield from sorted(found, key=lambda finding: finding.code)
         if self._has_allow:
-            yield from self._of_agents()
+            yield from self.of_agents()
         else:
             anything = self._space.profiles[0]
             example = self._space.example(anything, point_of(anything.base))
@@ -123,7 +149,8 @@ class _Lint:
         except TooHard:
             yield Finding(FindingCode.UNDECIDED, policy.policy_id, wording.TOO_HARD)
 
-    def _of_agents(self) -> Iterator[Finding]:
+    def of_agents(self) -> Iterator[Finding]:
+        """Those about agents of which no call is ever allowed, or of which that stays open."""
         allowed: set[AgentFacts] = set()
         open_: set[AgentFacts] = set()
         for room in self._rooms:

@@ -141,6 +141,25 @@ def _rush(
     line.send(told)
 
 
+def hold_some_until_told(
+    line: Connection, document: Path, settings: Settings, request: Mapping[str, Any], number: int
+) -> None:
+    """Keep at most so many calls open, the oldest cancelled for each new one, until Redis' clock says what is told."""
+    with GovernanceService.from_document(document, settings=settings) as service:
+        line.send("ready")
+        until_ms = line.recv()
+        told: Counter[str] = Counter()
+        held: list[str] = []
+        while service.gate.clock.now_ms < until_ms:
+            decision = service.check(**request)
+            told[decision.reason.value] += 1
+            if decision.allowed:
+                held.append(decision.id)
+            if held and (len(held) >= number or not decision.allowed):
+                service.cancel(held.pop(0))
+    line.send(told)
+
+
 def call_when_told(line: Connection, document: Path, settings: Settings) -> None:
     """Make each call it is told to make; say its reason and the document version that decided."""
     with GovernanceService.from_document(document, settings=settings) as service:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine.document.store import (
     source_text,
     version_history,
 )
-from engine.errors import DocumentError
+from engine.errors import DocumentError, InvalidValue
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.opening import open_live_parts
@@ -301,6 +302,30 @@ def test_a_plan_says_whose_calls_are_allowed_again(acme: Any) -> None:
     ]
 
 
+def test_a_plan_says_what_a_raise_changes_now(acme: Any) -> None:
+    each = {"id": "each", "per": "agent", "monthly_budget_usd": 20}
+    acme.write(budgets=[each], timezone="America/New_York")
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    service = acme.clocked_service(at)
+    spend(acme, service, "copilot_hr", 20)
+    assert acme.writer(service).drain(give_up_after=20)
+
+    def raised(**more: Any) -> list[str]:
+        part = {"monthly_usd": 5, "from": at.isoformat(), "until": (at + timedelta(days=1)).isoformat(), **more}
+        return planned(acme, at, budgets=[{**each, "raises": [part]}])
+
+    words = "5 USD a month from 2026-11-20 12:00 UTC until 2026-11-21 12:00 UTC"
+    again = "calls of copilot_hr that it denies now are allowed again"
+    assert raised() == [f"budget each raised by {words}; {again}"]
+    assert raised(scope="copilot_hr") == [f"budget each raised for copilot_hr by {words}; {again}"]
+    (other,) = raised(scope="coder")
+    assert other == (
+        f"budget each raised for coder by {words}; monthly: 1 of 1 agent has used it up (copilot_hr: 20 of 20): "
+        f"its calls are denied {UNTIL}"
+    )
+    assert again not in raised(**{"from": (at + timedelta(hours=1)).isoformat()})[0], "it has not begun"
+
+
 def test_a_plan_counts_what_is_held_as_used(acme: Any) -> None:
     acme.write(budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 500}])
     service = acme.service()
@@ -311,3 +336,17 @@ def test_a_plan_counts_what_is_held_as_used(acme: Any) -> None:
     assert "; 250 of 200 is already used (150 of it held): calls are denied until " in sentence
     (sentence,) = planned(acme, utc_now(), budgets=[{"id": "cap", "per": "org", "monthly_budget_usd": 260}])
     assert sentence.endswith("; 100 already spent is kept, 10 left besides 150 held")
+
+
+def test_an_agent_of_a_newer_version_is_known_a_moment_after_it_was_refused(acme: Any) -> None:
+    written(acme, 10)
+    service = acme.service()
+    newer = read_document(acme.document).model_copy(deep=True)
+    newer.agents["newcomer"] = newer.agents["hook"].model_copy()
+    publish(acme.open_database(), newer, base=1, author="ada", reason="a newcomer")
+    with pytest.raises(InvalidValue, match="newcomer"):
+        service.check("newcomer", estimated_cost=1)
+    deadline = time.monotonic() + 10
+    while service.document.version == 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert service.check("newcomer", estimated_cost=1).allowed

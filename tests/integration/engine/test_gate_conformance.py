@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from engine.admission.embedded import EmbeddedServer
 from engine.admission.gate import GateClock, RedisGate
 from engine.admission.keys import idempotency_key, ring_key, state_keys
+from engine.admission.limits import FOREVER_MS
 from engine.admission.plan import CallPlan, PlannedCounter, PlannedRate
 from engine.admission.questions import (
     Cancel,
@@ -90,6 +91,8 @@ EDITIONS: tuple[tuple[Any, ...], ...] = (
     (0, 0, 25, 0, (4, None, None), (0, 3, None)),
     (40, 20, None, 9, (None, 0, None), (1, None, 2)),
 )
+RAISED = 2
+"""The edition whose limit of the month is raised for a while."""
 
 
 @lru_cache(maxsize=4096)
@@ -104,8 +107,10 @@ def plan_of(agent: str, day: int, edition: int) -> CallPlan:
         return CallPlan(ORG)
     if agent == "solo":
         return CallPlan(ORG, (PlannedCounter("each", agent, period("day", day), day_cost or 9, day_executions),))
+    # Now and then the month's limit is a raised one, until some minutes after noon.
+    ends = day * DAY + DAY // 2 + 5 * MINUTE if edition % len(EDITIONS) == RAISED else FOREVER_MS
     counters = [
-        PlannedCounter("all", ORG, period("month", day), month_cost, month_executions),
+        PlannedCounter("all", ORG, period("month", day), month_cost, month_executions, limits_until_ms=ends),
         PlannedCounter("each", agent, period("day", day), day_cost, day_executions),
         PlannedCounter("soft", agent, period("day", day), 5, 1, hard=False),
     ]

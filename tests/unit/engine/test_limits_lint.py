@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from engine.document.limits_lint import DocumentCode, limit_findings
 from engine.document.live import LiveDocument
 from engine.document.load import parse_document
 
+AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
 AGENTS: dict[str, Any] = {
     "hr": {"provider": "copilot_studio", "team": "team-hr", "environment": "production"},
     "coder": {"provider": "azure_openai", "model": "gpt-4o", "team": "team-eng", "environment": "production"},
@@ -31,7 +33,7 @@ def found(**parts: Any) -> list[tuple[str, str | None, str]]:
     document = parse_document({**SOUND, **parts}, "here")
     return [
         (finding.code, finding.policy_id, finding.message)
-        for finding in limit_findings(document, LiveDocument(1, document).prices)
+        for finding in limit_findings(document, LiveDocument(1, document).prices, AT)
     ]
 
 
