@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from bursar.governing.enforcing import running_gate
 from bursar.governing.ledger import existing_ledger, live_or_none, made_ledger
 from bursar.governing.screen import confirmed, is_interactive, say, shown, when
 from bursar.stopping import stop_event
@@ -29,6 +28,7 @@ from engine.document.schema import GovernanceDocument
 from engine.document.store import publish
 from engine.errors import BursarError, GateUnavailable, InvalidValue
 from engine.ids import check_id
+from engine.in_force import running_gate
 from engine.ledger.backfill import refuse_unless_unused
 from engine.ledger.database import Database
 from engine.ledger.price_books import live_book

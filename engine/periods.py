@@ -33,6 +33,10 @@ class Period:
         """First millisecond after the period."""
         return to_ms(self.end)
 
+    def nearest(self, instant: datetime) -> datetime:
+        """The instant of the period nearest to `instant`, to the millisecond at its end."""
+        return min(max(instant, self.start), self.end - timedelta(milliseconds=1))
+
 
 def period_of(kind: PeriodKind, instant: datetime, zone: str) -> Period:
     """The month or day that `instant` falls in, by the calendar of the IANA zone `zone`."""

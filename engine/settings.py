@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +26,26 @@ class ConnectionLimits(Protocol):
     def redis_timeout_seconds(self) -> float | None:
         """`None` for what is usual."""
         ...
+
+
+METADATA_PATH = "/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How people sign in to the pages: an OpenID Connect provider, and this client of it."""
+
+    metadata_url: str
+    client_id: str
+    client_secret: SecretStr
+    cookie_secret: SecretStr
+    origin: str
+    """Scheme, host and port at which browsers find the pages."""
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the provider sends people back to; it has to be known there."""
+        return f"{self.origin}/oauth2callback"
 
 
 class Settings(BaseSettings):
@@ -80,11 +103,68 @@ class Settings(BaseSettings):
     """Address outside that is posted to once a minute while alerts are evaluated, and calls somebody when it is not."""
     dashboard_url: str = "http://127.0.0.1:8501"
     """Where notifications say the pages are."""
+    oidc_issuer: str | None = None
+    """OpenID Connect provider that people sign in with: its issuer, or the full address of its metadata."""
+    oidc_client_id: str | None = None
+    """This client's id at the provider."""
+    oidc_client_secret: SecretStr | None = None
+    """This client's secret at the provider."""
+    oidc_cookie_secret: SecretStr | None = Field(default=None, min_length=32)
+    """What sign-in cookies are signed with: random, the same for every server of the pages; a new one ends all."""
+    oidc_role_claim: str = Field(default="roles", min_length=1, max_length=200)
+    """The claim of the ID token that has roles; dots lead into nested claims."""
+    local_role: Literal["viewer", "operator", "engineer", "admin"] = "admin"
+    """The role of whoever opens the pages on this machine while no sign-in is configured."""
 
     @property
     def ledger_url(self) -> str:
         """The URL of the ledger database."""
         return self.database_url or f"sqlite:///{(self.state_dir / 'ledger.db').resolve()}"
+
+    @property
+    def sign_in(self) -> SignIn | None:
+        """How people sign in to the pages, `None` when that is not configured.
+
+        Raises `InvalidValue` when only a part of it is, or when it would not be safe.
+        """
+        parts = {
+            "BURSAR_OIDC_ISSUER": self.oidc_issuer,
+            "BURSAR_OIDC_CLIENT_ID": self.oidc_client_id,
+            "BURSAR_OIDC_CLIENT_SECRET": self.oidc_client_secret,
+            "BURSAR_OIDC_COOKIE_SECRET": self.oidc_cookie_secret,
+        }
+        if all(value is None for value in parts.values()):
+            return None
+        missing = [name for name, value in parts.items() if value is None]
+        if missing:
+            raise InvalidValue(missing[0], "is missing: sign-in needs " + ", ".join(parts) + ", or none of them")
+        assert self.oidc_issuer is not None
+        assert self.oidc_client_id is not None
+        assert self.oidc_client_secret is not None
+        assert self.oidc_cookie_secret is not None
+        _needs_https("BURSAR_OIDC_ISSUER", self.oidc_issuer)
+        _needs_https("BURSAR_DASHBOARD_URL", self.dashboard_url)
+        if urlsplit(self.dashboard_url).path.strip("/"):
+            raise InvalidValue("BURSAR_DASHBOARD_URL", "must have no path: sign-in needs the pages at a host's root")
+        issuer = self.oidc_issuer.rstrip("/")
+        return SignIn(
+            issuer if issuer.endswith(METADATA_PATH) else issuer + METADATA_PATH,
+            self.oidc_client_id,
+            self.oidc_client_secret,
+            self.oidc_cookie_secret,
+            self.pages_origin,
+        )
+
+    @property
+    def pages_origin(self) -> str:
+        """Scheme, host and port of `dashboard_url`, written as browsers write them.
+
+        Raises `InvalidValue` when it has none.
+        """
+        scheme, host, port = _origin_of("BURSAR_DASHBOARD_URL", self.dashboard_url)
+        name = f"[{host}]" if ":" in host else host
+        usual = {"http": 80, "https": 443}[scheme]
+        return f"{scheme}://{name}" if port in {None, usual} else f"{scheme}://{name}:{port}"
 
     def connecting_by(self, limits: ConnectionLimits) -> Settings:
         """These settings, reaching Redis as a `RateLimitConfig` says; `None` changes nothing."""
@@ -95,6 +175,34 @@ class Settings(BaseSettings):
         return self.model_copy(update={name: value for name, value in named.items() if value is not None})
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name or address is one by which a machine reaches itself."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _origin_of(name: str, url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of a setting that is a web address."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidValue(name, "must be an address such as https://example.com") from None
+    if not host or parts.scheme not in {"http", "https"} or parts.username is not None:
+        raise InvalidValue(name, "must be an address such as https://example.com")
+    return parts.scheme, host, port
+
+
+def _needs_https(name: str, url: str) -> None:
+    scheme, host, _ = _origin_of(name, url)
+    if scheme == "http" and not is_this_machine(host):
+        raise InvalidValue(name, "must begin with https:// for sign-in, unless it is on this machine")
+
+
 def read_settings() -> Settings:
     """Settings from the environment. Raises `InvalidValue` that names the variable."""
     try:
@@ -102,4 +210,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = "BURSAR_" + "_".join(str(step) for step in first["loc"]).upper()
+        if first["type"] == "too_short":
+            # Of a secret, the library counts items.
+            raise InvalidValue(name, f"must have at least {first['ctx']['min_length']} characters") from None
         raise InvalidValue(name, f"{first['msg'][0].lower()}{first['msg'][1:]}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import (  # type: ignore[import-untyped]
     EVENT_JOB_ERROR,
@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from engine.admission.gate import RedisGate
 from engine.alerting.heartbeats import record_failure, record_success
 from engine.clock import utc_now
+from engine.ledger.calibrating import CALIBRATE_EVERY, CALIBRATION_JOB
 from engine.ledger.database import Database
 from engine.ledger.variance import VARIANCE_JOB
 from engine.settings import Settings
@@ -46,7 +47,7 @@ BEAT_EVERY_SECONDS = 1.0
 """A job that runs more often than that says so only this often: the ledger writer wants to write, too."""
 VARIANCE_EVERY_SECONDS = 300.0
 """The pages of engineers; a price is not tuned by the minute."""
-CALIBRATE_EVERY_SECONDS = 3600.0
+CALIBRATE_EVERY_SECONDS = CALIBRATE_EVERY.total_seconds()
 """One a day is kept; an hour after midnight UTC at the latest, or when a worker is there again."""
 RETENTION_EVERY_SECONDS = 3600.0
 ROLLUPS_EVERY_SECONDS = 10.0
@@ -93,7 +94,7 @@ def build_scheduler(
         _add(scheduler, database, name, work, seconds, clock, PROMPT)
     for name, work, seconds in (
         (VARIANCE_JOB, lambda: count_variance(database, clock()), VARIANCE_EVERY_SECONDS),
-        ("calibration", lambda: calibrate_all(database, clock()), CALIBRATE_EVERY_SECONDS),
+        (CALIBRATION_JOB, lambda: calibrate_all(database, clock()), CALIBRATE_EVERY_SECONDS),
         ("retention", lambda: keep_months(database, settings.retention_months, clock()), RETENTION_EVERY_SECONDS),
         ("rollups", lambda: count_rollups(database, clock()), ROLLUPS_EVERY_SECONDS),
         ("reviews", lambda: make_due_reviews(database, dashboard_url=url, now=clock()), REVIEWS_EVERY_SECONDS),
@@ -131,16 +132,18 @@ def _add(
 def beating(
     database: Database, job: str, work: Callable[[], object], clock: Callable[[], datetime] = utc_now
 ) -> Callable[[], None]:
-    """`work`, followed by a heartbeat of `job` when it succeeded, at most one a second."""
+    """`work`, followed by a heartbeat of `job` when it succeeded, at most one a second, with how long it took."""
     said_at: float | None = None
 
     def run() -> None:
         nonlocal said_at
+        began = time.monotonic()
         work()
-        if said_at is not None and time.monotonic() - said_at < BEAT_EVERY_SECONDS:
+        ended = time.monotonic()
+        if said_at is not None and ended - said_at < BEAT_EVERY_SECONDS:
             return
         with database.write() as connection:
-            record_success(connection, job, clock())
+            record_success(connection, job, clock(), took=timedelta(seconds=ended - began))
         said_at = time.monotonic()
 
     return run

@@ -6,7 +6,6 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,22 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from bursar.alerts.rules import condition
 from bursar.governing.ledger import chosen_organization, live_or_none, needed_ledger
 from bursar.governing.screen import say, when
 from bursar.prices.tables import say_table
-from engine.alerting import backtest_reading
-from engine.alerting.backtest import Episode, Outcome
-from engine.alerting.backtest_budgets import run_budget_backtest
+from engine.alerting.backtest import Outcome
+from engine.alerting.backtest_reading import Progress as Report
+from engine.alerting.backtest_run import (
+    backtest,
+    before_words,
+    lasted_words,
+    number_words,
+    outcome_words,
+    peak_words,
+    step_words,
+)
 from engine.alerting.latched import METRIC
-from engine.alerting.messages.metrics import value_words
-from engine.alerting.messages.words import duration
+from engine.alerting.rule_words import condition
 from engine.alerting.rules import Rule
 from engine.alerting.shipped import rules_of
 from engine.clock import utc_now
@@ -59,14 +64,7 @@ def run_backtest(options: BacktestOptions) -> None:
         rule = changed(_rule(document, options.rule), options)
         now = utc_now()
         with _progress() as progress, database.read() as connection:
-            if rule.metric == METRIC:
-                days = options.days or 30
-                outcome = run_budget_backtest(connection, document, rule, days=days, now=now, progress=progress)
-            else:
-                days = options.days or backtest_reading.usual_days(rule)
-                outcome = backtest_reading.run_backtest(
-                    connection, document, rule, days=days, now=now, progress=progress
-                )
+            outcome = backtest(connection, document, rule, days=options.days, now=now, progress=progress)
     if options.as_json:
         print(json.dumps(_as_json(rule, outcome), indent=2, ensure_ascii=False))
     else:
@@ -118,7 +116,7 @@ def _rule(document: GovernanceDocument, rule_id: str) -> Rule:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[backtest_reading.Progress]:
+def _progress() -> Iterator[Report]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -128,54 +126,26 @@ def _progress() -> Iterator[backtest_reading.Progress]:
 
 def _say(rule: Rule, outcome: Outcome, *, every: bool) -> None:
     say(f"{rule.rule_id}: {condition(rule)}")
-    step = "minute by minute" if outcome.step < timedelta(hours=1) else "hour by hour"
-    if rule.metric == METRIC:
-        step += " and by today's limits"
-    say(f"From {when(outcome.start)} to {when(outcome.end)}, {step}:")
-    say(f"  {_sentence(outcome)}")
-    near_misses = _number(outcome.near_misses, "near miss", "es")
-    say(f"  {_number(outcome.notifications, 'message')} to channels, {near_misses}, {_number(outcome.flaps, 'flap')}")
+    say(f"From {when(outcome.start)} to {when(outcome.end)}, {step_words(rule, outcome)}:")
+    say(f"  {outcome_words(outcome)}")
+    near_misses = number_words(outcome.near_misses, "near miss", "es")
+    told, flaps = number_words(outcome.notifications, "message"), number_words(outcome.flaps, "flap")
+    say(f"  {told} to channels, {near_misses}, {flaps}")
     shown = outcome.episodes if every else outcome.episodes[-MOST_SHOWN:]
     if shown:
         grouped = any(episode.group for episode in shown)
         rows = [
-            [when(episode.fired_at), _lasted(episode), _peak(rule, episode)]
+            [when(episode.fired_at), lasted_words(episode), peak_words(rule, episode)]
             + ([", ".join(f"{name} {value or '(none)'}" for name, value in episode.group.items())] if grouped else [])
             for episode in shown
         ]
         say_table(["fired at", "for", "peak", *(["of"] if grouped else [])], rows)
     if len(shown) < len(outcome.episodes):
         say(f"  the newest {len(shown)} of {len(outcome.episodes):,}; --all shows all")
-    before = outcome.before
-    if before is not None:
-        sure = f", and in {before.surely:,} of them it must have" if before.surely else ""
-        say(
-            f"Before that, from {when(before.start)}, only hours are kept: it may have fired in {before.perhaps:,} of "
-            f"{before.hours:,} hours{sure}. How often and for how long, hours cannot tell."
-        )
+    if outcome.before is not None:
+        say(before_words(outcome, when(outcome.before.start)))
     for sentence in outcome.left_out:
         say(sentence, "yellow")
-
-
-def _sentence(outcome: Outcome) -> str:
-    fired = len(outcome.episodes)
-    if not fired:
-        return "would not have fired"
-    open_now = sum(episode.resolved_at is None for episode in outcome.episodes)
-    short = "" if outcome.step >= timedelta(hours=1) else f", {outcome.short:,} of them shorter than 5 min"
-    return f"would have fired {_number(fired, 'time')}{short}{f', {open_now:,} still open' if open_now else ''}"
-
-
-def _number(number: int, word: str, plural: str = "s") -> str:
-    return f"{number:,} {word}{'' if number == 1 else plural}"
-
-
-def _lasted(episode: Episode) -> str:
-    return "still" if episode.lasted is None else duration(int(episode.lasted.total_seconds()))
-
-
-def _peak(rule: Rule, episode: Episode) -> str:
-    return value_words(rule, episode.peak) or str(episode.peak)
 
 
 def _as_json(rule: Rule, outcome: Outcome) -> dict[str, Any]:

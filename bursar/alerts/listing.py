@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any
 
 from bursar.governing.ledger import chosen_organization, live_or_none, needed_ledger
@@ -12,10 +11,9 @@ from bursar.governing.screen import say, when
 from bursar.prices.tables import say_table
 from engine.alerting.actions import hides
 from engine.alerting.alert_lookup import short_alert_ids, short_silence_ids
-from engine.alerting.messages.metrics import limit_words, value_words
-from engine.alerting.messages.words import number_of
 from engine.alerting.quieting import Silence
 from engine.alerting.rule_tests.matchers import shown_matcher
+from engine.alerting.rule_words import measured
 from engine.alerting.rules import Rule
 from engine.alerting.shipped import rules_of
 from engine.alerting.silences import list_silences
@@ -76,18 +74,6 @@ def rules_in_force(database: Database, org_id: str) -> dict[str, Rule]:
     """By id; none without a document."""
     live = live_or_none(database, org_id)
     return {} if live is None else {rule.rule_id: rule for rule in rules_of(live.document.alerts)}
-
-
-def measured(line: AlertLine, rules: Mapping[str, Rule]) -> tuple[str, str]:
-    """The newest value of an alert and the threshold it was compared with, in the units of its metric."""
-    value, threshold = number_of(line.facts.get("value")), number_of(line.facts.get("threshold"))
-    rule = rules.get(line.rule_id)
-    # Of a rule that is gone, or is another one by now, the units are those of the alert's own metric.
-    metric = str(line.facts.get("metric", "" if rule is None else rule.metric))
-    if rule is None or rule.metric != metric:
-        rule = Rule(line.rule_id, metric, threshold or Decimal(0))
-    limit = "" if threshold is None else limit_words(rule, threshold)
-    return value_words(rule, value), f"{line.facts.get('comparison', rule.comparison)} {limit}" if limit else ""
 
 
 def words(silence: Silence) -> str:

@@ -13,14 +13,12 @@ from bursar.governing.ledger import chosen_organization, live_or_none, needed_le
 from bursar.governing.screen import say, when
 from bursar.prices.tables import say_table
 from engine.alerting.latched import METRIC
-from engine.alerting.messages.metrics import limit_words, window_words
-from engine.alerting.messages.words import duration, plain_number
 from engine.alerting.receivers import Concerns, channels_of
 from engine.alerting.rule_health import RuleHealth
 from engine.alerting.rule_states import last_slots, rule_healths
+from engine.alerting.rule_words import condition
 from engine.alerting.rules import Rule, unknown_offs
 from engine.alerting.shipped import rules_of, shipped_rules
-from engine.document.alert_rules import COUNT_METRICS, LATENCY_METRICS
 from engine.document.load import read_document
 from engine.document.schema import AlertsSpec, GovernanceDocument
 from engine.errors import BursarError
@@ -61,22 +59,6 @@ def run_rules(*, document: Path | None, org: str | None, as_json: bool) -> None:
     _say(lines, evaluated=document is None)
     for sentence in unknown_offs(shipped_rules(), found.alerts):
         say(f"warning: {sentence}", "yellow", to_stderr=True)
-
-
-def condition(rule: Rule) -> str:
-    """`policy_deny_count > 50 calls in 5 min, for 2 min, by agent`."""
-    quantile = f" p{plain_number(rule.quantile * 100)}" if rule.metric in LATENCY_METRICS else ""
-    limit = limit_words(rule, rule.threshold) or plain_number(rule.threshold)
-    windowed = rule.metric in COUNT_METRICS | LATENCY_METRICS or rule.metric in ("spent_usd", "redis_evicted_keys")
-    parts = [f"{rule.metric}{quantile} {rule.comparison} {limit}{f' {window_words(rule)}' if windowed else ''}"]
-    if rule.budget_threshold is not None:
-        parts.append(f"or the budget's own {rule.budget_threshold} threshold")
-    if rule.hold:
-        parts.append(f"for {duration(int(rule.hold.total_seconds()))}")
-    if rule.group_by:
-        parts.append(f"by {', '.join(rule.group_by)}")
-    parts += [f"{name} {value}" for name, value in rule.filter.items()]
-    return ", ".join(parts)
 
 
 def _lines(

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bursar.alerts.listing import alert_json, measured, rules_in_force, words
+from bursar.alerts.listing import alert_json, rules_in_force, words
 from bursar.governing.ledger import chosen_organization, needed_ledger
 from bursar.governing.screen import say, when
 from bursar.prices.tables import say_table
 from engine.alerting.alert_lookup import standing_for, whole_alert_id
+from engine.alerting.rule_words import measured
 from engine.alerting.silences import list_silences
 from engine.clock import utc_now
 from engine.ledger.database import Database

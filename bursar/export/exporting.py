@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bursar.export.cells import cells, header, lines
 from bursar.export.places import Sink, named_place, opened
 from bursar.governing.authorship import author_or_user, checked_reason
 from bursar.governing.ledger import chosen_organization, needed_ledger
@@ -24,15 +23,10 @@ from engine.clock import utc_now
 from engine.decision import ReasonCode
 from engine.errors import InvalidValue
 from engine.ids import check_id
-from engine.ledger.audit import AuditEntry, record_audit
 from engine.ledger.database import Database
+from engine.ledger.decisions_file import begin_export, file_parts
 from engine.ledger.queries.decision_filter import DecisionFilter
-from engine.ledger.queries.export import Place, count_decisions, decision_batch
 from engine.settings import read_settings
-
-AUDIT_ACTION = "decisions.export"
-BATCH = 2_000
-"""Rows in memory at a time; each batch is one short look at the ledger, so that nobody waits for an export."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +64,24 @@ def run_export(options: ExportOptions) -> None:
     out = named_place(options.out)
     with needed_ledger(read_settings()) as database, opened(out, force=options.force) as sink:
         org_id = chosen_organization(database, options.org)
-        with database.read() as connection:
-            rows = count_decisions(connection, org_id, wanted)
-        details = {**_told(wanted), "rows": rows, "format": "csv"}
         subject = "standard output" if out is None else out.name[:256]
-        with database.write() as connection:
-            record_audit(connection, org_id, AuditEntry(utc_now(), author, AUDIT_ACTION, subject, why, details))
-        with _progress(rows) as advance:
+        extent = begin_export(
+            database, org_id, wanted, author=author, subject=subject, reason=why, now=utc_now()
+        )  # fmt: skip
+        with _progress(extent.rows) as advance:
             written = _write(database, org_id, wanted, sink, advance)
     if out is not None:
         say(f"{org_id}: {written:,} decisions written to {out}")
 
 
 def _write(database: Database, org_id: str, wanted: DecisionFilter, sink: Sink, advance: Callable[[int], None]) -> int:
-    sink.write(lines([header()]))
-    written, after = 0, None
-    while True:
-        with database.read() as connection:
-            rows = decision_batch(connection, org_id, wanted, after=after, limit=BATCH)
-        sink.write(lines(cells(row) for row in rows))
-        written += len(rows)
-        advance(len(rows))
-        if len(rows) < BATCH:
-            sink.flush()
-            return written
-        after = Place(rows[-1].at, rows[-1].decision_id)
+    written = 0
+    for text, rows in file_parts(database, org_id, wanted):
+        sink.write(text)
+        written += rows
+        advance(rows)
+    sink.flush()
+    return written
 
 
 def _wanted(options: ExportOptions, now: datetime) -> DecisionFilter:
@@ -137,15 +124,6 @@ def _instant(text: str, option: str) -> datetime:
     if len(text) > len("2026-11-01"):
         raise InvalidValue(option, f"must have a zone when it has a time, such as {text}Z")
     return instant.replace(tzinfo=UTC)
-
-
-def _told(wanted: DecisionFilter) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(wanted, name) for name in DecisionFilter.__slots__}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-        if value is not None
-    }
 
 
 @contextlib.contextmanager

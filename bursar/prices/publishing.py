@@ -12,13 +12,11 @@ from bursar.governing.screen import is_interactive, say, when
 from bursar.prices.changes import say_book_changes, say_net_changes
 from engine.errors import InvalidValue
 from engine.ledger.database import Database
-from engine.ledger.price_books import SHIPPED, BookAction, BookMoved, StoredBook, book_history, publish_book
+from engine.ledger.price_books import SHIPPED, BookAction, BookMoved, StoredBook, book_history, publish_change
 from engine.pricing.book import PriceBook
 from engine.pricing.book_diff import diff_books, far_changes
 from engine.settings import Settings
 
-MOST_RECORDED = 200
-"""Changes that the audit log spells out; the versions have them all."""
 FAR = "a price becomes 0 or changes more than tenfold"
 
 
@@ -78,19 +76,17 @@ def make_live(
         declined = not_agreed(f"{warning}Make version {base + 1} of the price book live?")
         if declined is not None:
             return declined
-    texts = [change.text for change in changes]
-    details = {**proposal.details, "changed": len(texts), "changes": texts[:MOST_RECORDED]}
     try:
         with database.write() as connection:
-            made = publish_book(
+            made = publish_change(
                 connection,
                 org_id,
+                proposal.base,
                 proposal.book,
-                base=base,
                 action=proposal.action,
                 author=proposal.author,
                 reason=proposal.reason,
-                details=details,
+                details=proposal.details,
             )
     except BookMoved as moved:
         return _say_moved(database, moved)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from bursar.governing.authorship import one_line
 from bursar.prices.choosing import checked_provider_and_model
 from engine.clock import utc_now
+from engine.document.authorship import one_line
 from engine.errors import InvalidValue
 from engine.pricing.rows import LONGEST_SOURCE, PLANS, check_price, read_effective, to_decimal
 

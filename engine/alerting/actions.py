@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -30,11 +30,12 @@ class AlertActionRefused(BursarError):
 
 
 def acknowledge_alert(
-    database: Database, org_id: str, alert_id: str, *, by: str, now: datetime, dashboard_url: str
+    database: Database, org_id: str, alert_id: str, *, by: str, now: datetime, dashboard_url: str, reason: str = ""
 ) -> str:
     """Take an alert on: no repeats and no escalation until it gets worse, or for 24 hours. Returns a sentence.
 
-    Doing it twice changes nothing and says so. Raises `AlertActionRefused` for an alert that is unknown or over.
+    `reason` goes into the audit log. Doing it twice changes nothing and says so. Raises `AlertActionRefused` for an
+    alert that is unknown or over.
     """
     if not 0 < len(by.strip()) <= LONGEST_NAME:
         raise InvalidValue("by", f"must be 1 to {LONGEST_NAME} characters: who acknowledges")
@@ -50,7 +51,9 @@ def acknowledge_alert(
         document = live_document(connection, org_id).document
         rule = _rule_of(document, row.rule_id)
         take_step(connection, row, step, rule, Office(document, dashboard_url), now, hidden=row.hidden)
-        record_audit(connection, org_id, AuditEntry(now, by, "alert.acknowledge", alert_id, "", {"title": row.title}))
+        record_audit(
+            connection, org_id, AuditEntry(now, by, "alert.acknowledge", alert_id, reason, {"title": row.title})
+        )
     return f"{by} has acknowledged: {row.title}."
 
 
@@ -87,10 +90,22 @@ def end_silence(database: Database, org_id: str, silence_id: str, *, by: str, no
 
 def hides(connection: Connection, org_id: str, silence: Silence, now: datetime) -> list[str]:
     """The titles of the open alerts that a silence hides now."""
+    return hidden_titles(connection, org_id, {"": silence.matchers} if silence.start <= now < silence.end else {}).get(
+        "", []
+    )
+
+
+def hidden_titles(
+    connection: Connection, org_id: str, matchers: Mapping[str, Sequence[Matcher]]
+) -> dict[str, list[str]]:
+    """Of each name the titles of the open alerts that all its matchers fit: what a silence of them would hide."""
     document = live_document(connection, org_id).document
     rules = by_id(rules_of(document.alerts))
-    rows = peek_rows(connection, org_id)
-    return [row.title for row in rows if silence.hides(facts_of(row, rules, document).labels, now)]
+    labels = [(row.title, facts_of(row, rules, document).labels) for row in peek_rows(connection, org_id)]
+    return {
+        name: [title for title, about in labels if all(each.matches(about) for each in wanted)]
+        for name, wanted in matchers.items()
+    }
 
 
 def _rule_of(document: GovernanceDocument, rule_id: str) -> Rule:

@@ -46,6 +46,8 @@ class AlertMessage:
     whole sentences. Times are shown in `zone`. Without `alert_id` (a review, a test) there is nothing to acknowledge
     and there are no buttons. With `html` and `text` a letter is these, and chats get the digest in `details`.
 
+    `alert_link` opens the alert itself, `page_link` the page about the matter, `data_link` the calls behind it.
+
     For programs: `org_id`, `rule_id`, `labels`, the alert's `state`, and `value_number` with `threshold_number` as
     decimal text in the metric's own unit (a share of 1, US dollars, calls, seconds and so on).
     """
@@ -79,6 +81,12 @@ class AlertMessage:
     labels: Mapping[str, str] = field(default_factory=dict)
     value_number: str | None = None
     threshold_number: str | None = None
+    alert_link: str = ""
+
+    @property
+    def open_link(self) -> str:
+        """Where "Open" leads: to the alert, or of what is about none to its page."""
+        return self.alert_link or self.page_link
 
     @property
     def headline(self) -> str:
@@ -119,6 +127,7 @@ class AlertMessage:
                 for caller in self.callers
             ],
             "details": list(self.details),
+            "alert_link": self.alert_link,
             "page_link": self.page_link,
             "data_link": self.data_link,
             "runbook_link": self.runbook_link,

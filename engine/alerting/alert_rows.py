@@ -71,6 +71,13 @@ def locked_row(connection: Connection, org_id: str, alert_id: str) -> AlertRow |
     return found[0] if found else None
 
 
+def peek_row(connection: Connection, org_id: str, alert_id: str) -> AlertRow | None:
+    """One alert without locking it; None for an unknown one."""
+    query = select(alerts).where(alerts.c.org_id == org_id, alerts.c.alert_id == alert_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _row(row)
+
+
 def peek_rows(
     connection: Connection,
     org_id: str,

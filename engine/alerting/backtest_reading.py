@@ -49,7 +49,7 @@ def no_progress(_done: int, _all: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Buckets:
     """A group's buckets, one after the other from `start` on."""
 
     start: datetime
@@ -63,7 +63,7 @@ class _Row:
 
 def usual_days(rule: Rule) -> int:
     """How far back a rule is looked at unless somebody says so."""
-    return 30 if _by_the_hour(rule) else 2
+    return 30 if by_the_hour(rule) else 2
 
 
 def run_backtest(
@@ -80,7 +80,7 @@ def run_backtest(
     Raises `InvalidValue` for a rule or a time that the rollups cannot answer.
     """
     _refuse_others(rule)
-    fine = not _by_the_hour(rule)
+    fine = not by_the_hour(rule)
     grain: Grain = "minute" if fine else "hour"
     end = bucket_of(now, grain)
     start = ceiling(now - days * DAY, "hour")
@@ -92,17 +92,17 @@ def run_backtest(
             "are kept for two days",
         )  # fmt: skip
     first = max(start, kept) if fine else start
-    whole = Slice(document.organization, first - _longest(rule), end, now=now)
+    whole = Slice(document.organization, first - longest_look(rule), end, now=now)
     if fine:
-        whole = whole.during(max(kept, first - _longest(rule)), end)
+        whole = whole.during(max(kept, first - longest_look(rule)), end)
     groups, left_out = _groups(connection, rule, Slice(document.organization, start, end, now=now))
-    rows: dict[Group, _Row] = {}
+    rows: dict[Group, Buckets] = {}
     for done, group in enumerate(groups):
         progress(done, len(groups) + 1)
-        rows[group] = _read(connection, rule, _of_group(whole, rule, group), grain)
+        rows[group] = read_buckets(connection, rule, of_group(whole, rule, group), grain)
     # The first slot is the first whose whole window is kept.
-    begin = first if not fine else max(first, whole.start + _longest(rule))
-    slots = _slots(rule, document, rows, begin, end, STEPS[grain])
+    begin = first if not fine else max(first, whole.start + longest_look(rule))
+    slots = slots_of(rule, document, rows, begin, end, STEPS[grain])
     rehearsal = replay(rule, document, slots)
     before = None
     if coarse:
@@ -120,7 +120,8 @@ def _refuse_others(rule: Rule) -> None:
         )  # fmt: skip
 
 
-def _by_the_hour(rule: Rule) -> bool:
+def by_the_hour(rule: Rule) -> bool:
+    """Whether hours tell all that the rule looks at."""
     return rule.window in ("day", "month") or not _length(rule) % HOUR
 
 
@@ -129,7 +130,7 @@ def _length(rule: Rule) -> timedelta:
     return rule.window
 
 
-def _longest(rule: Rule) -> timedelta:
+def longest_look(rule: Rule) -> timedelta:
     """How much before a slot it may look at."""
     match rule.window:
         case "day":
@@ -154,7 +155,7 @@ def _groups(connection: Connection, rule: Rule, part: Slice) -> tuple[list[Group
         return [()], ()
     names: list[GroupName] = [name for wanted in rule.group_by for name in get_args(GroupName) if name == wanted]
     found = count_metric(
-        connection, _of_group(part, rule, ()), _metric(rule), names, limit=MOST_GROUPS + 1
+        connection, of_group(part, rule, ()), _metric(rule), names, limit=MOST_GROUPS + 1
     )  # fmt: skip
     groups: list[Group] = [tuple(zip(rule.group_by, values, strict=True)) for values in found]
     if len(groups) <= MOST_GROUPS:
@@ -162,17 +163,18 @@ def _groups(connection: Connection, rule: Rule, part: Slice) -> tuple[list[Group
     return groups[:MOST_GROUPS], (f"Only the {MOST_GROUPS} groups with the most were looked at.",)
 
 
-def _of_group(part: Slice, rule: Rule, group: Group) -> Slice:
+def of_group(part: Slice, rule: Rule, group: Group) -> Slice:
+    """The calls that the rule counts for one group."""
     names: dict[str, Any] = {COLUMNS.get(name, name): value for name, value in {**rule.filter, **dict(group)}.items()}
     return replace(part, **names)
 
 
-def _read(connection: Connection, rule: Rule, part: Slice, grain: Grain) -> _Row:
+def read_buckets(connection: Connection, rule: Rule, part: Slice, grain: Grain) -> Buckets:
     """All buckets of the slice; those without calls are there too."""
     step = STEPS[grain]
     start = bucket_of(part.start, grain)
     number = max(0, -((start - part.end) // step))
-    row = _Row(start, step, [None] * number)
+    row = Buckets(start, step, [None] * number)
     at = start
     while at < part.end:
         piece = part.during(at, min(part.end, at + (MOST_BUCKETS - 1) * step))
@@ -192,14 +194,15 @@ def _latency(rule: Rule) -> LatencyMetric:
     return cast("LatencyMetric", rule.metric)
 
 
-def _slots(
+def slots_of(
     rule: Rule,
     document: GovernanceDocument,
-    rows: Mapping[Group, _Row],
+    rows: Mapping[Group, Buckets],
     begin: datetime,
     end: datetime,
     step: timedelta,
 ) -> Iterator[tuple[datetime, Mapping[Group, Observation]]]:
+    """What is observed at each slot of `[begin, end]`, and when it is judged."""
     windows = {
         group: _latency_window(row, rule) if rule.metric in LATENCY_METRICS else _count_window(row, rule)
         for group, row in rows.items()
@@ -225,7 +228,7 @@ def _window(rule: Rule, document: GovernanceDocument, slot: datetime, step: time
 Window = Callable[[datetime, datetime], Observation]
 
 
-def _count_window(row: _Row, rule: Rule) -> Window:
+def _count_window(row: Buckets, rule: Rule) -> Window:
     values = [0, *accumulate(0 if each is None else each.value for each in row.buckets)]
     calls = [0, *accumulate(0 if each is None else each.out_of for each in row.buckets)]
     money = rule.metric == "spent_usd"
@@ -242,7 +245,7 @@ def _count_window(row: _Row, rule: Rule) -> Window:
     return window
 
 
-def _latency_window(row: _Row, rule: Rule) -> Window:
+def _latency_window(row: Buckets, rule: Rule) -> Window:
     bins: Counter[int] = Counter()
     at = [0, 0]
 
@@ -272,7 +275,7 @@ def _hours(connection: Connection, rule: Rule, groups: list[Group], part: Slice)
     surely: set[int] = set()
     number = 0
     for group in groups:
-        row = _read(connection, rule, _of_group(part, rule, group), "hour")
+        row = read_buckets(connection, rule, of_group(part, rule, group), "hour")
         values = [0 if each is None else each.value for each in row.buckets]
         number = len(values) - back
         for index in range(back, len(values)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,11 +11,16 @@ from engine.ledger.tables import heartbeats
 from engine.ledger.upsert import insert_or
 
 LONGEST_ERROR = 500
+_MILLISECOND = timedelta(milliseconds=1)
+_MOST_MILLISECONDS = 2**31 - 1
 
 
-def record_success(connection: Connection, job: str, now: datetime) -> None:
-    """`job` has just done its work. An earlier failure stays readable; compare the times."""
-    _upsert(connection, job, {"last_success_at": now})
+def record_success(connection: Connection, job: str, now: datetime, *, took: timedelta | None = None) -> None:
+    """`job` has just done its work, in so much time. An earlier failure stays readable; compare the times."""
+    values: dict[str, Any] = {"last_success_at": now}
+    if took is not None:
+        values["last_duration_ms"] = min(max(took // _MILLISECOND, 0), _MOST_MILLISECONDS)
+    _upsert(connection, job, values)
 
 
 def record_failure(connection: Connection, job: str, now: datetime, error: str) -> None:

@@ -154,6 +154,16 @@ def mend_kind(connection: Connection, kind: str) -> None:
     )
 
 
+def try_again(connection: Connection, kind: str, target: str) -> None:
+    """The next message for a broken place finds out whether somebody has mended it, however short ago the last did."""
+    names = {"", target[:LONGEST_LANE], f"#{target.lstrip('#')}"[:LONGEST_LANE]}
+    connection.execute(
+        update(lanes)
+        .where(lanes.c.channel_type == kind, lanes.c.target.in_(sorted(names)), lanes.c.broken_since.is_not(None))
+        .values(last_started_at=None)
+    )
+
+
 def is_kind_broken(connection: Connection, kind: str) -> bool:
     """Whether a lane is noted as broken for what all of its type share."""
     found = select(lanes.c.target).where(lanes.c.channel_type == kind, lanes.c.whole_kind).limit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -198,7 +198,7 @@ def _change(
         return
     hidden = quiet.hides(row, rule, now)
     if why is not None:
-        facts |= _as_it_is_now(facts, office.document)
+        facts |= _as_it_is_now(facts, office.document, now)
         step = end(row.alert, now, why)
         if why is Ending.PERIOD_ENDED and facts.get("period_over"):
             # That it was over was said with it.
@@ -210,12 +210,15 @@ def _change(
     take_step(connection, row, step, rule, office, now, facts=facts, hidden=hidden)
 
 
-def _as_it_is_now(facts: Mapping[str, Any], document: GovernanceDocument) -> dict[str, Any]:
+def _as_it_is_now(facts: Mapping[str, Any], document: GovernanceDocument, now: datetime) -> dict[str, Any]:
     """The limit by today's document, where the budget is still there: what a message about the end is to show."""
     budget = next((budget for budget in document.budgets if budget.id == facts["budget_id"]), None)
     if budget is None:
         return {}
-    limits = limits_of(budget, facts["period"])
+    counter = Counter(*(facts[name] for name in ("budget_id", "scope", "period", "period_label")))
+    # Of a period that is over, the last limits.
+    at = min(now, datetime.fromisoformat(facts["period_end"]) - timedelta(milliseconds=1))
+    limits = limits_of(budget, counter, at)
     value = share_of(facts["spent_micros"], limits.micros)
     return {
         "limit_micros": limits.micros,

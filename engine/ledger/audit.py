@@ -11,6 +11,8 @@ from sqlalchemy import Connection, func, insert, select
 from engine.ledger.organizations import ensure_organization
 from engine.ledger.tables import audit_log
 
+ACTIONS_AMONG = 5_000
+"""So many of the newest entries are looked through for the actions that there are."""
 LEDGER_DROP = "ledger.drop"
 """The action of an entry about months that retention has dropped; its subject is `before <month>`."""
 
@@ -43,9 +45,25 @@ def record_audit(connection: Connection, org_id: str, entry: AuditEntry) -> int:
     return number
 
 
-def audit_entries(connection: Connection, org_id: str, *, below: int | None = None, most: int = 100) -> list[Any]:
-    """Entries, newest first: those numbered below `below`, at most so many."""
+def audit_entries(
+    connection: Connection, org_id: str, *, below: int | None = None, action: str | None = None, most: int = 100
+) -> list[Any]:
+    """Entries, newest first: those numbered below `below`, of one action or of all, at most so many."""
     entries = select(audit_log).where(audit_log.c.org_id == org_id)
     if below is not None:
         entries = entries.where(audit_log.c.entry < below)
+    if action is not None:
+        entries = entries.where(audit_log.c.action == action)
     return list(connection.execute(entries.order_by(audit_log.c.entry.desc()).limit(most)))
+
+
+def audit_actions(connection: Connection, org_id: str) -> list[str]:
+    """The actions of the newest entries, by name."""
+    newest = (
+        select(audit_log.c.action)
+        .where(audit_log.c.org_id == org_id)
+        .order_by(audit_log.c.entry.desc())
+        .limit(ACTIONS_AMONG)
+        .subquery()
+    )
+    return list(connection.execute(select(newest.c.action).distinct().order_by(newest.c.action)).scalars())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from engine.document.store import live_document
 from engine.ledger.calibrations import (
@@ -20,6 +20,11 @@ from engine.ledger.database import Database
 from engine.ledger.price_books import live_book
 from engine.pricing.challenger import Challenger, challenge
 from engine.pricing.price_list import PriceList
+
+CALIBRATION_JOB = "calibration"
+"""The job that does it by itself; its heartbeat says when it last tried."""
+CALIBRATE_EVERY = timedelta(hours=1)
+"""How often that job tries. One a UTC day is kept."""
 
 
 @dataclass(frozen=True, slots=True)

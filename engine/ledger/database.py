@@ -25,6 +25,8 @@ _WRITE = {"bursar_write": True}
 # Pages sort and group some thousands of rows, which is more than the 4 MB that are usual.
 _POSTGRES_OPTIONS = "-c timezone=utc -c work_mem=16MB"
 _POSTGRES_READ_ONLY = " -c default_transaction_read_only=on"
+_WHERE = {"host", "port"}
+"""Options of a URL that only say where the server is."""
 
 SQLITE_PATIENCE_SECONDS = 30
 """How long one waits for another to let go of a ledger file."""
@@ -56,8 +58,12 @@ class Database:
 
     @property
     def masked_url(self) -> str:
-        """The URL without its password, for messages and pages."""
-        return self.url.render_as_string(hide_password=True)
+        """The URL without its password and without options, which may be secret too, for messages and pages."""
+        told = {name: value for name, value in self.url.query.items() if name in _WHERE}
+        shown = self.url.set(query=told).render_as_string(hide_password=True)
+        if len(told) == len(self.url.query):
+            return shown
+        return f"{shown}{'&' if told else '?'}***"
 
     @property
     def is_sqlite(self) -> bool:
@@ -122,6 +128,8 @@ def _parse(url: str) -> URL:
         raise DatabaseError(f"BURSAR_DATABASE_URL is not a database URL; use {SUPPORTED}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise DatabaseError(f"BURSAR_DATABASE_URL names the database {parsed.get_backend_name()!r}; use {SUPPORTED}")
+    if "@" in (parsed.host or ""):
+        raise DatabaseError("BURSAR_DATABASE_URL has more than one @: one in a password is written %40")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise DatabaseError("BURSAR_DATABASE_URL names no file; the ledger needs one, such as sqlite:///ledger.db")
     if parsed.get_backend_name() == "sqlite" and parsed.query:

@@ -51,6 +51,11 @@ def older_version(database: Database) -> str | None:
     return current if current != _head() else None
 
 
+def newest_version() -> str:
+    """The table version that this Bursar works with."""
+    return _head()
+
+
 def _current(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None

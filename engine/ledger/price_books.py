@@ -15,11 +15,14 @@ from engine.ledger.audit import AuditEntry, record_audit
 from engine.ledger.organizations import ensure_organization
 from engine.ledger.tables import price_book_versions
 from engine.pricing.book import PriceBook
+from engine.pricing.book_diff import diff_books
 from engine.pricing.shipped import SHIPPED_BOOK
 
 SHIPPED = 0
 """The number of the book that Bursar ships."""
 
+MOST_RECORDED = 200
+"""Changes that the audit log spells out; the versions have them all."""
 MOST_REMEMBERED = 16
 """Books kept in memory after reading, by the hash of their content."""
 _read_lately: dict[str, PriceBook] = {}
@@ -61,6 +64,10 @@ class BookMoved(BursarError):
 
 class UnknownBook(BursarError):
     """The organization has no such version."""
+
+
+class SameBook(BursarError):
+    """The version that is wanted back says what the live one does. Nothing was changed."""
 
 
 def live_book_version(connection: Connection, org_id: str) -> int:
@@ -154,6 +161,49 @@ def publish_book(
     room = "costs" if action in ("promote", "rollback") else "prices"
     record_audit(connection, org_id, AuditEntry(now, author, f"{room}.{action}", label_of(version), reason, facts))
     return StoredBook(version, replace(book, label=label_of(version)))
+
+
+def publish_change(
+    connection: Connection,
+    org_id: str,
+    base: StoredBook,
+    book: PriceBook,
+    *,
+    action: BookAction,
+    author: str,
+    reason: str,
+    details: Mapping[str, Any],
+) -> StoredBook:
+    """`publish_book`, with what changes from `base` spelled out in the audit log."""
+    changes = [change.text for change in diff_books(base.book, book)]
+    return publish_book(
+        connection,
+        org_id,
+        book,
+        base=base.version,
+        action=action,
+        author=author,
+        reason=reason,
+        details={**details, "changed": len(changes), "changes": changes[:MOST_RECORDED]},
+    )
+
+
+def roll_back(connection: Connection, org_id: str, version: int, *, base: int, author: str, reason: str) -> StoredBook:
+    """Make a new version with the content of an old one, if version `base` is live until then.
+
+    Raises `UnknownBook`, `SameBook` when the live version says the same, and `BookMoved` when another one is live.
+    """
+    ensure_organization(connection, org_id, lock=True)
+    live = live_book(connection, org_id)
+    if live.version != base:
+        raise BookMoved(org_id, base, live.version)
+    wanted = stored_book(connection, org_id, version)
+    if wanted.book.content_hash == live.book.content_hash:
+        raise SameBook(f"version {version} of the price book says the same as the live version {live.version}")
+    return publish_change(
+        connection, org_id, live, wanted.book,
+        action="rollback", author=author, reason=reason, details={"content_of": version},
+    )  # fmt: skip
 
 
 def label_of(version: int) -> str:

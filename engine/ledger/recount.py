@@ -63,7 +63,7 @@ def recount(connection: Connection, document: GovernanceDocument, now: datetime)
     periods = frozenset(period_of(kind, at, document.timezone) for kind in PERIOD_KINDS for at in instants)
     totals: dict[str, CounterTotals] = {}
     for period in sorted(periods, key=lambda period: (period.kind, period.label)):
-        _add_period(connection, document, period, totals)
+        _add_period(connection, document, period, now, totals)
     return Recount(periods, totals, [hold for _, hold in holds])
 
 
@@ -135,8 +135,14 @@ def _open_holds(connection: Connection, document: GovernanceDocument) -> list[tu
 
 
 def _add_period(
-    connection: Connection, document: GovernanceDocument, period: Period, totals: dict[str, CounterTotals]
+    connection: Connection,
+    document: GovernanceDocument,
+    period: Period,
+    now: datetime,
+    totals: dict[str, CounterTotals],
 ) -> None:
+    # With the limits that are in force now; of a period that is over, with its last ones.
+    at = period.nearest(now)
     # Users are many: counted one by one only when a budget asks for it.
     per_user = any(budget.per == "user" for budget in document.budgets)
     columns: Sequence[Any] = [decisions.c.agent_id, decisions.c.team_id, decisions.c.provider]
@@ -160,7 +166,7 @@ def _add_period(
         .group_by(*columns)
     ).all()
     for group in groups:
-        for counter in plan_counters(document, facts_of(group, document.organization), period.start):
+        for counter in plan_counters(document, facts_of(group, document.organization), at):
             if counter.period == period:
                 running = totals.setdefault(counter.name, CounterTotals(counter))
                 running.spent_micros += int(group.spent)

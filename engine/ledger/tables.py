@@ -624,4 +624,6 @@ heartbeats = Table(
     Column("last_success_at", UtcDateTime),
     Column("last_error_at", UtcDateTime),
     Column("last_error", Text),
+    # Of the run that last succeeded; NULL for a job that never ends, such as the ledger writer.
+    Column("last_duration_ms", Integer),
 )

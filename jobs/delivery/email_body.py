@@ -48,7 +48,7 @@ def html_body(message: AlertMessage) -> str:
         _paragraph(message.line) if message.line else "",
         _facts(stated),
         *(_paragraph(sentence) for sentence in message.details),
-        _links(shown_links, message.page_link, colour),
+        _links(shown_links, message.open_link, colour),
         _FOOT.format(grey=_GREY),
     ]
     return "\n".join(part for part in parts if part)

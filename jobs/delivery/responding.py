@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 
 from engine.alerting.actions import acknowledge_alert, add_silence
-from engine.alerting.quieting import Matcher
 from engine.alerting.responders import AlertIdentity, identify_alert, slack_responder
 from engine.alerting.silences import list_silences
+from engine.alerting.silencing import alert_matchers
 from engine.clock import utc_now
 from engine.errors import BursarError
 from engine.ledger.database import Database
@@ -55,10 +55,7 @@ class Responding:
     def _silence(self, alert: AlertIdentity, user: str, duration: timedelta, now: datetime) -> str:
         if not alert.is_open:
             raise BursarError(f"Nothing to silence: the alert is {alert.state}.")
-        # All that the alert is about, its severity too: it comes through when it gets worse.
-        matchers = tuple(
-            Matcher(label, value) for label, value in sorted({**alert.labels, "rule": alert.rule_id}.items())
-        )
+        matchers = alert_matchers(alert.rule_id, alert.labels)
         with self._database.read() as connection:
             silences = list_silences(connection, alert.org_id, now=now)
         running = [each for each in silences if each.start <= now and set(each.matchers) == set(matchers)]

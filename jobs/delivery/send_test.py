@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from engine.alerting.alert_message import AlertMessage
+from engine.alerting.channel_test import channel_of, message_for
 from engine.alerting.lane_rows import Lanes, break_lane, finish_lane, pause_lane
 from engine.clock import utc_now
 from engine.document.alert_channels import ChannelSpec
 from engine.document.store import live_document
-from engine.errors import InvalidValue
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.queries.channels import shown_target
@@ -21,8 +20,6 @@ from jobs.delivery.channel import Channel, Delivery, DeliveryFailed, Receipt
 from jobs.delivery.lanes import next_step
 from jobs.delivery.places import lanes_of, note_broken, note_works
 from jobs.delivery.sender import build_channels
-
-TITLE = "Test message from Bursar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +47,9 @@ def send_test(
     """
     with database.read() as connection:
         document = live_document(connection, org_id).document
-    spec = document.alerts.channels.get(channel_name)
-    if spec is None:
-        raise InvalidValue("channel", f"must be one of alerts.channels: {_known(document.alerts.channels)}")
+    spec = channel_of(document, channel_name)
     now = clock()
-    message = AlertMessage(
-        severity="info",
-        title=TITLE,
-        zone=document.timezone,
-        since=now,
-        details=(f"Channel {channel_name} of organization {org_id} works.",),
-        page_link=settings.dashboard_url,
-    )
+    message = message_for(document, channel_name, now, settings.dashboard_url)
     known = channels or build_channels(settings)
     test = _Test(database, channel_name, spec, lanes_of(known))
     # The next notification for the place keeps its distance from the test.
@@ -112,7 +100,3 @@ class _Test:
 
 def _place(name: str, spec: ChannelSpec) -> str:
     return f"{name} ({spec.kind} {shown_target(spec.target)})" if spec.target else f"{name} ({spec.kind})"
-
-
-def _known(channels: Mapping[str, ChannelSpec]) -> str:
-    return ", ".join(sorted(channels)) or "it has none yet"

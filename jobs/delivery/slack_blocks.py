@@ -137,7 +137,7 @@ def _links(message: AlertMessage, *, without_page: bool) -> list[dict[str, Any]]
     shown = [
         f"<{link.url.replace('|', '%7C').replace('&', '&amp;')}|{link.label}>"
         for link in links(message)
-        if len(link.url) <= LONGEST_URL // 4 and not (without_page and link.url == message.page_link)
+        if len(link.url) <= LONGEST_URL // 4 and not (without_page and link.url == message.open_link)
     ]
     return [_section("  ·  ".join(shown))] if shown else []
 
@@ -148,7 +148,7 @@ def _buttons(message: AlertMessage) -> list[dict[str, Any]]:
         if not message.acknowledged_by:
             elements.append({**_button("Acknowledge", ACKNOWLEDGE), "style": "primary", "value": message.alert_id})
         elements.append({**_button("Silence 1 h", SILENCE), "value": message.alert_id})
-    page = next((link.url for link in links(message) if link.url == message.page_link), "")
+    page = next((link.url for link in links(message) if link.url == message.open_link), "")
     if page and len(page) <= LONGEST_URL:
         elements.append({**_button("Open", OPEN), "url": page})
     return elements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.admission.plan import limits_of
+from engine.admission.limits import limits_of
 from engine.alerting.messages.calls_of import Calls
 from engine.alerting.messages.given import Given
 from engine.document.schema import BudgetSpec, GovernanceDocument

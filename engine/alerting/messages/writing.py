@@ -18,7 +18,7 @@ from engine.alerting.messages.costs import budget_outlook, cost_of_inaction, is_
 from engine.alerting.messages.details import details_of
 from engine.alerting.messages.found import Found
 from engine.alerting.messages.given import Given, shown
-from engine.alerting.messages.links import decisions_page, spend_page
+from engine.alerting.messages.links import alert_page, decisions_page, matter_page
 from engine.alerting.messages.metrics import Topic, about, limit_words, value_words
 from engine.alerting.messages.titles import title_of
 from engine.alerting.messages.words import calls as calls_text
@@ -60,7 +60,8 @@ def written(
         zone=document.timezone,
         callers=found.callers,
         details=details_of(telling, document, found),
-        page_link=spend_page(telling, dashboard_url),
+        alert_link=alert_page(telling, dashboard_url),
+        page_link=matter_page(telling, document, dashboard_url),
         data_link=decisions_page(telling, document, found, dashboard_url),
         runbook_link=telling.rule.runbook or "",
         mention=mention if calls and effect.severity == "critical" else None,

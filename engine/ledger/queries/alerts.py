@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, func, literal, or_, select, tuple_
 
 from engine.ledger.queries.slice import MOST_ROWS
-from engine.ledger.tables import alerts, outbox
+from engine.ledger.tables import alerts, audit_log, outbox
 from engine.ledger.types import UtcDateTime
 
 BRIEF = timedelta(minutes=5)
@@ -20,6 +20,10 @@ WANTING = ("pending", "firing", "recovering")
 """Of these the ones that somebody may have to see to: a superseded one is seen to with the one it was told with."""
 FIRED = ("firing", "recovering", "resolved")
 """Pending ones did not fire yet, inactive ones never did, and superseded ones were told with another."""
+ACKNOWLEDGE = "alert.acknowledge"
+"""The action of an audit entry whose subject is the alert that somebody took on."""
+WATCHDOG = "watchdog"
+"""The rule that always fires, for a watch outside: its alert wants nobody."""
 RULES_LATEST = 20_000
 """Only so many of the newest alerts are looked through for how the rules did."""
 
@@ -37,6 +41,9 @@ class AlertFilter:
     start: datetime | None = None
     end: datetime | None = None
     unresolved: bool = False
+    acknowledged: bool = False
+    hidden: bool = False
+    """Silenced or inhibited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +107,28 @@ class Notification:
     by: str | None = None
 
 
+_LINE = tuple(alerts.c[name] for name in AlertLine.__slots__)
 _STORED = tuple(name for name in Notification.__slots__ if name != "by")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleQuality:
-    """How one rule did: alerts that fired, that are resolved, and that resolved within 5 minutes."""
+    """How one rule did: alerts that fired, that are resolved, that resolved within 5 minutes, that somebody took on.
+
+    Of many acknowledgements only those of the newest alerts are known.
+    """
 
     rule_id: str
     fired: int
     resolved: int
     brief: int
     last_fired_at: datetime
+    acknowledged: int = 0
+
+    @property
+    def acknowledged_share(self) -> float:
+        """Share of its alerts that somebody took on."""
+        return self.acknowledged / self.fired
 
     @property
     def brief_share(self) -> float:
@@ -137,16 +154,7 @@ def alert_page(
     connection: Connection, org_id: str, wanted: AlertFilter, *, before: AlertCursor | None = None, limit: int = 50
 ) -> AlertPage:
     """At most `limit` alerts older than `before`, newest first."""
-    query = select(*(alerts.c[name] for name in AlertLine.__slots__)).where(alerts.c.org_id == org_id)
-    for column in ("state", "severity", "rule_id"):
-        if (value := getattr(wanted, column)) is not None:
-            query = query.where(alerts.c[column] == value)
-    if wanted.unresolved:
-        query = query.where(alerts.c.state.in_(WANTING))
-    if wanted.start is not None:
-        query = query.where(alerts.c.fired_at >= wanted.start)
-    if wanted.end is not None:
-        query = query.where(alerts.c.fired_at < wanted.end)
+    query = select(*_LINE).where(*matching(org_id, wanted))
     if before is not None:
         place = tuple_(literal(before.fired_at, UtcDateTime), literal(before.alert_id))
         query = query.where(tuple_(alerts.c.fired_at, alerts.c.alert_id) < place)
@@ -157,12 +165,28 @@ def alert_page(
     return AlertPage(lines, older)
 
 
+def matching(org_id: str, wanted: AlertFilter) -> list[ColumnElement[bool]]:
+    """The conditions of a filter."""
+    named = {column: getattr(wanted, column) for column in ("state", "severity", "rule_id")}
+    found = [alerts.c.org_id == org_id]
+    found += [alerts.c[column] == value for column, value in named.items() if value is not None]
+    if wanted.acknowledged:
+        found.append(alerts.c.acknowledged_by.is_not(None))
+    if wanted.hidden:
+        found.append(alerts.c.hidden_by.is_not(None))
+    if wanted.unresolved:
+        found.append(alerts.c.state.in_(WANTING))
+    if wanted.start is not None:
+        found.append(alerts.c.fired_at >= wanted.start)
+    if wanted.end is not None:
+        found.append(alerts.c.fired_at < wanted.end)
+    return found
+
+
 def find_alert(connection: Connection, org_id: str, alert_id: str) -> AlertLine | None:
     """One alert of this organization, or None."""
     row = connection.execute(
-        select(*(alerts.c[name] for name in AlertLine.__slots__)).where(
-            alerts.c.org_id == org_id, alerts.c.alert_id == alert_id
-        )
+        select(*_LINE).where(alerts.c.org_id == org_id, alerts.c.alert_id == alert_id)
     ).one_or_none()
     return None if row is None else AlertLine(*row)
 
@@ -195,17 +219,30 @@ def delivered_by(state: str, channel_type: str, receipt: Any) -> str | None:
 
 def rule_quality(connection: Connection, org_id: str, *, since: datetime, limit: int = MOST_ROWS) -> list[RuleQuality]:
     """How the rules did with the alerts that fired since `since`, the busiest rule first."""
+    # An alert that is over keeps no acknowledgement; the audit log does.
+    taken_on = _acknowledged(connection, org_id, since)
     newest = (
-        select(alerts.c.rule_id, alerts.c.fired_at, alerts.c.resolved_at)
+        select(alerts.c.rule_id, alerts.c.fired_at, alerts.c.resolved_at, alerts.c.alert_id)
         .where(alerts.c.org_id == org_id, alerts.c.fired_at >= since, alerts.c.state.in_(FIRED))
         .order_by(alerts.c.fired_at.desc())
         .limit(RULES_LATEST)
     )
     found: dict[str, list[Any]] = {}
     for row in connection.execute(newest):
-        rule = found.setdefault(row.rule_id, [0, 0, 0, row.fired_at])
+        rule = found.setdefault(row.rule_id, [0, 0, 0, row.fired_at, 0])
         rule[0] += 1
         rule[1] += row.resolved_at is not None
         rule[2] += row.resolved_at is not None and row.resolved_at - row.fired_at < BRIEF
+        rule[4] += row.alert_id in taken_on
     quality = [RuleQuality(rule_id, *counts) for rule_id, counts in found.items()]
     return sorted(quality, key=lambda each: (-each.fired, each.rule_id))[:limit]
+
+
+def _acknowledged(connection: Connection, org_id: str, since: datetime) -> set[str]:
+    newest = (
+        select(audit_log.c.subject)
+        .where(audit_log.c.org_id == org_id, audit_log.c.action == ACKNOWLEDGE, audit_log.c.at >= since)
+        .order_by(audit_log.c.entry.desc())
+        .limit(RULES_LATEST)
+    )
+    return set(connection.execute(newest).scalars())

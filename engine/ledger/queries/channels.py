@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, select
 
+from engine.ledger.queries.alerts import delivered_by
 from engine.ledger.queries.slice import MOST_ROWS
 from engine.ledger.tables import lanes, outbox
 
 LATELY = timedelta(days=30)
 MOST_LANES = 5_000
+TEST_KEY = "test|"
+"""How the `dedupe_key` of a test message begins."""
+TESTS_SHOWN_FOR = timedelta(days=1)
 _SOME_ADDRESS = "a web address"
 
 
@@ -58,6 +62,43 @@ def channel_states(connection: Connection, org_id: str, now: datetime, *, limit:
     )
     states = [ChannelState(*row) for row in rows]
     return [state for state in states if (state.channel_type, _plain(state.target)) in wanted][:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTest:
+    """A test message that a page has queued for a channel, and what became of it; `by` took it, the log maybe."""
+
+    channel: str
+    channel_type: str
+    state: str
+    created_at: datetime
+    delivered_at: datetime | None
+    error: str | None
+    by: str | None
+
+
+def last_tests(connection: Connection, org_id: str, now: datetime, *, limit: int = MOST_ROWS) -> list[ChannelTest]:
+    """The newest test message for each channel, of those queued in the last day."""
+    table = outbox
+    rows = connection.execute(
+        select(
+            table.c.channel, table.c.channel_type, table.c.state, table.c.created_at, table.c.delivered_at,
+            table.c.error, table.c.receipt,
+        )
+        .where(
+            table.c.org_id == org_id,
+            table.c.created_at >= now - TESTS_SHOWN_FOR,
+            table.c.alert_id.is_(None),
+            table.c.dedupe_key.startswith(f"{TEST_KEY}{org_id}|", autoescape=True),
+        )
+        .order_by(table.c.created_at.desc(), table.c.notification_id.desc())
+        .limit(limit)
+    )  # fmt: skip
+    newest: dict[str, ChannelTest] = {}
+    for row in rows:
+        by = delivered_by(row.state, row.channel_type, row.receipt)
+        newest.setdefault(row.channel, ChannelTest(*row[:-1], by))
+    return list(newest.values())
 
 
 def broken_notice(states: Iterable[ChannelState]) -> str | None:

@@ -7,14 +7,14 @@ are found by `plan_counters`, as the gate finds those of a call.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from sqlalchemy import Connection, func, select
 
 from engine.admission.plan import PlannedCounter, plan_counters
-from engine.document.schema import GovernanceDocument
+from engine.document.schema import BudgetSpec, GovernanceDocument
 from engine.ledger.queries.slice import Slice, in_usage
 from engine.ledger.tables import usage
 from engine.request import CallFacts
@@ -177,6 +177,23 @@ def counters_of_calls(
         action="invoke",
     )
     return list(plan_counters(document, facts, at))
+
+
+def calls_of_counter(budget: BudgetSpec, scope: str, within: Slice) -> Slice | None:
+    """Those calls of a slice that a budget counts for one scope value.
+
+    None for users, of whom a slice knows nothing, and where scope and `applies_to` exclude each other.
+    """
+    names = {
+        "team": budget.applies_to.team, "provider": budget.applies_to.provider, "agent": budget.applies_to.agent,
+    }  # fmt: skip
+    if budget.per == "user":
+        return None
+    if budget.per != "org":
+        if names[budget.per] not in (None, scope):
+            return None
+        names[budget.per] = scope
+    return replace(within, team_id=names["team"], provider=names["provider"], agent_id=names["agent"])
 
 
 def _counters(document: GovernanceDocument, group: CallGroup, org_id: str, at: datetime) -> list[PlannedCounter]:

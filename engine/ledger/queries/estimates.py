@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, Subquery, func, select
 
 from engine.ledger.queries.decision_filter import DecisionFilter, decided_in, matching
 from engine.ledger.queries.slice import Slice
 from engine.ledger.queries.where_to_look import where_to_look
 from engine.ledger.tables import decisions
+from engine.pricing.basis import EstimateBasis
 
 LATEST_DECISIONS = 10_000
 """Only so many of a slice's newest calls are looked through for the worst: a bound on the time it takes."""
@@ -43,39 +44,63 @@ class SettledCall:
         return self.actual_micros - self.estimate_micros
 
 
-def settled_sample(connection: Connection, part: Slice, *, limit: int = SAMPLE) -> list[SettledCall]:
-    """The newest settled calls of a slice, newest first.
+def settled_sample(
+    connection: Connection,
+    part: Slice,
+    *,
+    complexity: str | None = None,
+    latest: int = LATEST_DECISIONS,
+    limit: int = SAMPLE,
+) -> list[SettledCall]:
+    """The newest settled calls among a slice's `latest` decisions, newest first.
 
-    Of a team, provider or model, those of the newest 24 hours with calls of theirs.
+    Of a team, provider or model, those of the newest 24 hours with calls of theirs. Calls with the caller's own
+    `estimated_cost` are left out: they say nothing about the price book.
     """
-    query = _newest(connection, part).where(decisions.c.state == "settled")
-    return [SettledCall(*row) for row in connection.execute(query.limit(limit))]
+    newest = _newest(connection, part, latest)
+    rows = connection.execute(
+        _settled(newest, complexity).order_by(newest.c.at.desc(), newest.c.decision_id.desc()).limit(limit)
+    )
+    return [SettledCall(*row) for row in rows]
 
 
 def top_residuals(
-    connection: Connection, part: Slice, *, latest: int = LATEST_DECISIONS, limit: int = 50
+    connection: Connection,
+    part: Slice,
+    *,
+    complexity: str | None = None,
+    latest: int = LATEST_DECISIONS,
+    limit: int = 50,
 ) -> list[SettledCall]:
     """The calls farthest from their estimate, of the slice's `latest` newest ones, by the size of the difference.
 
-    Of a team, provider or model, those of the newest 24 hours with calls of theirs.
+    As `settled_sample` otherwise.
     """
-    newest = _newest(connection, part).add_columns(decisions.c.state).limit(latest).subquery()
-    columns = [newest.c[name] for name in SettledCall.__slots__]
+    newest = _newest(connection, part, latest)
     rows = connection.execute(
-        select(*columns)
-        .where(newest.c.state == "settled")
+        _settled(newest, complexity)
         .order_by(func.abs(newest.c.actual_micros - newest.c.estimate_micros).desc(), newest.c.decision_id)
         .limit(limit)
     )
     return [SettledCall(*row) for row in rows]
 
 
-def _newest(connection: Connection, part: Slice) -> Select[Any]:
+def _newest(connection: Connection, part: Slice, latest: int) -> Subquery:
     table = decisions
+    columns = (*SettledCall.__slots__, "state", "estimate_basis", "complexity")
     wanted = DecisionFilter.within(part)
     spans = where_to_look(connection, part.org_id, wanted).spans
     return (
-        select(*(table.c[name] for name in SettledCall.__slots__))
+        select(*(table.c[name] for name in columns))
         .where(matching(connection, part.org_id, wanted), decided_in(spans))
         .order_by(table.c.at.desc(), table.c.decision_id.desc())
+        .limit(latest)
+        .subquery()
     )
+
+
+def _settled(newest: Subquery, complexity: str | None) -> Select[Any]:
+    query = select(*(newest.c[name] for name in SettledCall.__slots__)).where(
+        newest.c.state == "settled", newest.c.estimate_basis != EstimateBasis.GIVEN.value
+    )
+    return query if complexity is None else query.where(newest.c.complexity == complexity)

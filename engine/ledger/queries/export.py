@@ -27,12 +27,12 @@ class Place(NamedTuple):
     decision_id: str
 
 
-def count_decisions(connection: Connection, org_id: str, wanted: DecisionFilter) -> int:
-    """How many decisions a file would have. Reads them all: for exports, never for pages."""
+def count_decisions(connection: Connection, org_id: str, wanted: DecisionFilter, *, most: int | None = None) -> int:
+    """How many decisions a file would have, counted up to `most`. Reads them: for exports, never for pages."""
     span = [Span(wanted.start, wanted.end)]
-    return connection.execute(
-        select(func.count()).select_from(decisions).where(matching(connection, org_id, wanted), decided_in(span))
-    ).scalar_one()
+    found = select(decisions.c.decision_id).where(matching(connection, org_id, wanted), decided_in(span))
+    counted = select(func.count()).select_from(found.limit(most).subquery())
+    return connection.execute(counted).scalar_one()
 
 
 def decision_batch(

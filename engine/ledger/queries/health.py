@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, inspect, select, true
 
-from engine.ledger.tables import heartbeats, organizations, outbox, pending_events
+from engine.ledger.tables import heartbeats, organizations, outbox, pending_events, redis_readings
 
 MOST_COUNTED = 10_000
 """Whether ten thousand or a million wait makes no difference to whoever looks."""
@@ -25,12 +25,31 @@ class OrganizationState:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """When a job last succeeded and last failed, and what it said then."""
+    """When a job last succeeded and last failed, what it said then, and how long its last good run took.
+
+    A job that never ends has no duration, nor has one that an older worker ran.
+    """
 
     job: str
     last_success_at: datetime | None
     last_error_at: datetime | None
     last_error: str | None
+    """For operators: what follows the first semicolon may name another organization."""
+    last_duration_ms: int | None = None
+
+    @property
+    def shown_error(self) -> str:
+        """What anybody may read of the last error; empty without one. A worker serves all organizations."""
+        return (self.last_error or "").partition(";")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisReading:
+    """What Redis said of itself in a minute; `evicted_keys` since it started."""
+
+    minute: datetime
+    evicted_keys: int
+    maxmemory_policy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +124,16 @@ def job_states(connection: Connection, *, limit: int = 100) -> list[JobState]:
         select(*(heartbeats.c[name] for name in JobState.__slots__)).order_by(heartbeats.c.job).limit(limit)
     )
     return [JobState(*row) for row in rows]
+
+
+def latest_redis_reading(connection: Connection) -> RedisReading | None:
+    """What Redis said last; None when no worker has asked it."""
+    row = connection.execute(
+        select(*(redis_readings.c[name] for name in RedisReading.__slots__))
+        .order_by(redis_readings.c.minute.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else RedisReading(*row)
 
 
 def backlog(connection: Connection, org_id: str) -> Backlog:

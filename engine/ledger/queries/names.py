@@ -22,6 +22,21 @@ class KnownNames:
     agents: list[str]
 
 
+def agents_of_team(
+    connection: Connection, org_id: str, team_id: str, *, since: datetime, limit: int = MOST_NAMES
+) -> list[str]:
+    """The agents that a team called since the UTC day in which `since` lies, by name."""
+    day = bucket_of(since.astimezone(UTC), "day")
+    rows = connection.execute(
+        select(usage.c.agent_id)
+        .distinct()
+        .where(usage.c.org_id == org_id, usage.c.grain == "day", usage.c.bucket >= day, usage.c.team_id == team_id)
+        .order_by(usage.c.agent_id)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
 def known_names(connection: Connection, org_id: str, *, since: datetime, limit: int = MOST_NAMES) -> KnownNames:
     """Those seen since the UTC day in which `since` lies; of more than `limit` combinations, the first by agent."""
     day = bucket_of(since.astimezone(UTC), "day")

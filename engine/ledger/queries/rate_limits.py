@@ -55,6 +55,15 @@ class ScopePressure:
 
 
 @dataclass(frozen=True, slots=True)
+class TierDenials:
+    """What one rate limit denied in one hour, over all of its scopes; a call may be denied by several."""
+
+    bucket: datetime
+    rate_limit_id: str
+    exceeded: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeatCell:
     """One hour of one rate scope: the fullest of its windows, in thousandths of the limit, and what it denied."""
 
@@ -87,6 +96,24 @@ def throttling(connection: Connection, part: Slice, *, grain: Grain) -> list[Thr
         .order_by(usage.c.bucket)
     )
     return [Throttling(row.bucket, *map(int, row[1:])) for row in rows]
+
+
+def tier_denials(connection: Connection, part: Slice) -> list[TierDenials]:
+    """What each rate limit denied, by the hour, oldest first: at most hours x rate limits rows.
+
+    Raises `InvalidValue` for too many hours (`Slice.buckets`).
+    """
+    part.buckets("hour")
+    table = limits
+    exceeded = func.sum(table.c.exceeded)
+    rows = connection.execute(
+        select(table.c.bucket, table.c.rate_limit_id, exceeded.label("exceeded"))
+        .where(_pressed(part))
+        .group_by(table.c.bucket, table.c.rate_limit_id)
+        .having(exceeded > 0)
+        .order_by(table.c.bucket, table.c.rate_limit_id)
+    )
+    return [TierDenials(row.bucket, row.rate_limit_id, int(row.exceeded)) for row in rows]
 
 
 def throttled_agents(connection: Connection, part: Slice, *, limit: int = MOST_ROWS) -> list[tuple[str, str, int, int]]:

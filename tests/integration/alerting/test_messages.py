@@ -287,7 +287,7 @@ def test_calls_that_a_real_gate_turned_away_are_in_the_message(acme_on_each: Acm
     )
     of_two = say(acme.databases[0], what, read_document(acme.document))
     assert f"{denied} call{plural} turned away in the last hour by this or another budget" in of_two.cost_of_inaction
-    assert told.page_link == f"{URL}/spend?org=acme&range=30d"
+    assert told.page_link == f"{URL}/budgets?org=acme&budget=hooks&scope=hook&period=month"
     link = f"{URL}/decisions?org=acme&outcome=denied&reason=budget_monthly_cost&agent=hook&from="
     assert told.data_link.startswith(link)
 

@@ -22,12 +22,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from bursar.export.cells import harmless, header
 from bursar.export.places import opened
+from engine.csv_text import harmless
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.audit import audit_entries
 from engine.ledger.database import Database
+from engine.ledger.decisions_file import header
 from engine.ledger.queries.decision_filter import DecisionFilter
 from engine.ledger.tables import decisions
 from tests.integration.bursar.conftest import CommandLine
@@ -176,7 +177,7 @@ def test_an_export_that_is_stopped_leaves_the_file_from_before(
     out = tmp_path / "all.csv"
     out.write_text("from before")
     # Stopped while it reads its first batch, which here takes long.
-    slow = "import bursar.export.exporting as e, time, sys; real = e.decision_batch\n"
+    slow = "import engine.ledger.decisions_file as e, time, sys; real = e.decision_batch\n"
     slow += "def wait(*a, **k):\n    print('reading', flush=True); time.sleep(30); return real(*a, **k)\n"
     slow += "e.decision_batch = wait\nfrom bursar.cli import main\nmain()\n"
     (tmp_path / "slow.py").write_text(slow)
@@ -298,6 +299,7 @@ def test_a_file_is_not_blamed_for_what_goes_wrong_elsewhere(tmp_path: Path) -> N
 
 def test_memory_does_not_grow_with_the_ledger(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     from bursar.export import exporting
+    from engine.ledger import decisions_file
 
     class Nowhere:
         def write(self, text: str, /) -> None:
@@ -317,9 +319,9 @@ def test_memory_does_not_grow_with_the_ledger(exported: Exported, monkeypatch: p
         finally:
             tracemalloc.stop()
 
-    monkeypatch.setattr(exporting, "BATCH", 25)
+    monkeypatch.setattr(decisions_file, "BATCH", 25)
     few, peak_of_few = peak(3)
     many, peak_of_many = peak(60)
-    assert many == len(exported.ledger.decisions) > 4 * few > 4 * exporting.BATCH
+    assert many == len(exported.ledger.decisions) > 4 * few > 4 * decisions_file.BATCH
     # A tenth more is what it is kept in; with the text of all rows, it was more than half.
     assert peak_of_many < 1.3 * peak_of_few

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from engine.alerting.action import Action
+from engine.alerting.channel_test import TITLE
 from engine.alerting.lane_rows import break_lane
 from engine.alerting.outbox import Receiver
 from engine.alerting.outbox_claims import claim
@@ -16,7 +17,7 @@ from engine.alerting.outbox_due import due_notifications
 from engine.errors import InvalidValue
 from engine.ledger.queries.channels import broken_notice, channel_states
 from engine.settings import Settings
-from jobs.delivery.send_test import TITLE, send_test
+from jobs.delivery.send_test import send_test
 from jobs.delivery.sender import LEASE
 from tests.support.fake_slack import FakeSlack, RateLimited, Refused, ServerError, Slow
 from tests.support.ledger_copies import LedgerCopies

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,33 @@ def test_a_raised_budget_resolves_and_crossing_again_fires_again(office: Office)
     assert [row.state for row in office.alerts()] == ["resolved", "resolved", "superseded", "firing"]
     # Two first messages, and that the first was over.
     assert [row.action for row in office.outbox()] == ["post", "reply", "post"]
+
+
+def test_a_raise_that_ends_without_any_call_is_told_once(office: Office) -> None:
+    begins, ends = office.now, office.now + timedelta(hours=1)
+    raised = {"monthly_usd": 100, "from": begins.isoformat(), "until": ends.isoformat()}
+    office.publish({**HUNDRED, "raises": [raised]})
+    office.spend(85 * USD)
+    assert office.evaluate() == 0
+    office.later(hours=1)
+    assert [office.evaluate() for _ in range(3)] == [2, 0, 0]
+    (told,) = [row for row in office.alerts() if row.state == "firing"]
+    assert (told.rule_id, told.facts["limit_micros"]) == ("budget_usage_warning", 100 * USD)
+    assert len(office.outbox()) == 1
+
+
+def test_a_raise_of_a_while_resolves_what_fires_and_shows_the_limit_in_force(office: Office) -> None:
+    begins = office.now + timedelta(minutes=5)
+    raised = {"monthly_usd": 100, "from": begins.isoformat(), "until": (begins + timedelta(hours=1)).isoformat()}
+    office.publish({**HUNDRED, "raises": [raised]})
+    office.spend(85 * USD)
+    assert office.evaluate() == 2
+    office.later(minutes=5)
+    assert office.evaluate() == 0
+    for alert in office.alerts():
+        assert (alert.state, alert.facts["resolution"]) == ("resolved", "budget_changed")
+    warning = next(alert for alert in office.alerts() if alert.rule_id == "budget_usage_warning")
+    assert (warning.facts["limit_micros"], warning.facts["value"]) == (200 * USD, "0.425000")
 
 
 def test_a_budget_raised_and_crossed_between_two_ticks_fires_again(office: Office) -> None:

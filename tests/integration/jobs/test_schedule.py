@@ -17,7 +17,7 @@ from engine.alerting.heartbeats import record_failure, record_success
 from engine.ledger.organizations import ensure_organization
 from engine.ledger.tables import heartbeats, latencies, organizations
 from engine.settings import Settings
-from jobs.schedule import build_scheduler
+from jobs.schedule import beating, build_scheduler
 from tests.support.broken_documents import change_versions
 from tests.support.fake_slack import FakeSlack
 
@@ -125,6 +125,17 @@ def test_a_heartbeat_keeps_one_row_for_a_job(office: Office) -> None:
         record_success(connection, "evaluate", office.now)
     row = beats(office)["evaluate"]
     assert (row.last_success_at, row.last_error_at, len(row.last_error)) == (office.now, office.now, 500)
+
+
+def test_a_heartbeat_says_how_long_the_job_took_and_a_failure_leaves_that(office: Office) -> None:
+    beating(office.database, "reviews", lambda: time.sleep(0.02), lambda: office.now)()
+    first = beats(office)["reviews"]
+    assert first.last_duration_ms >= 20
+    with office.database.write() as connection:
+        record_failure(connection, "reviews", office.now, "no")
+        record_success(connection, "ledger", office.now)
+    assert beats(office)["reviews"].last_duration_ms == first.last_duration_ms
+    assert beats(office)["ledger"].last_duration_ms is None
 
 
 @pytest.fixture(autouse=True)

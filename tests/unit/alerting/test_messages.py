@@ -19,6 +19,7 @@ from engine.alerting.rules import Rule
 from engine.document.alert_rules import Metric
 from tests.support.tellings import (
     ACKNOWLEDGED,
+    ALERT_ID,
     BUDGET_CRITICAL,
     BUDGET_DENIED,
     BUDGET_FACTS,
@@ -284,4 +285,5 @@ def test_no_message_is_silent_on_what_to_do() -> None:
     for rule in RULES.values():
         told = message(telling(rule, facts={"value": "1"}, labels={}), CALLS)
         assert told.runbook_link
-        assert told.page_link.startswith(f"{URL}/spend?org=acme")
+        assert told.alert_link == f"{URL}/alerts?org=acme&alert={ALERT_ID}"
+        assert told.page_link.startswith(f"{URL}/")

@@ -128,9 +128,10 @@ def test_a_line_in_the_thread_is_nothing_but_the_line_in_slack_and_complete_in_m
 
 def test_a_runbook_in_the_repository_is_named_and_is_no_link() -> None:
     assert "Runbook: docs/alerts.md#budget_usage" in plain_text(BUDGET_CRITICAL)
-    assert [link.label for link in links(BUDGET_CRITICAL)] == ["Open in Bursar", "Data"]
+    assert [link.label for link in links(BUDGET_CRITICAL)] == ["Open in Bursar", "Budget", "Data"]
+    assert next(link.url for link in links(BUDGET_CRITICAL)) == f"{URL}/alerts?org=acme&alert={tellings.ALERT_ID}"
     on_the_web = replace(BUDGET_CRITICAL, runbook_link="https://wiki.example.com/budget")
-    assert [link.label for link in links(on_the_web)] == ["Open in Bursar", "Data", "Runbook"]
+    assert [link.label for link in links(on_the_web)] == ["Open in Bursar", "Budget", "Data", "Runbook"]
     assert "Runbook" not in [fact.label for fact in facts(on_the_web)]
 
 

@@ -35,15 +35,17 @@ BUCKETS = "buckets: `InvalidValue` for too many"
 BOUNDED: dict[str, str] = {
     **dict.fromkeys(
         ("spend_totals", "find_decision", "find_alert", "open_holds", "drained_through", "ledger_lag", "is_settled",
-         "waiting_in_stream", "backlog", "alerts_fired_since", "notifications_delivered_since"), ONE_ROW,
+         "waiting_in_stream", "backlog", "alert_numbers", "outdated_decisions", "undelivered", "alerts_fired_since",
+         "notifications_delivered_since"), ONE_ROW,
     ),
     **dict.fromkeys(
         ("usage_series", "spend_by_day", "spend_history", "throttling", "denials_over_time", "scope_heat",
-         "latency_series", "metric_series"), BUCKETS,
+         "latency_series", "metric_series", "tier_denials"), BUCKETS,
     ),
     "latency_bins": "bins of a histogram",
     "latency_metric": "bins of a histogram",
     "decision_neighbours": "two halves with a limit each",
+    "linked_alerts": "crossings of the counters of one call; then a limit",
     "count_metric": "one row, where it is not by group",
     "user_days": "days: the recursion counts them",
     "decision_page": "days of a user, as above; then a limit",
@@ -124,6 +126,7 @@ LONG: dict[str, Callable[[Connection, Slice], object]] = {
     "throttling": lambda c, part: rate_limits.throttling(c, part, grain="hour"),
     "denials_over_time": lambda c, part: policy_denials.denials_over_time(c, part, ["block_dev"]),
     "scope_heat": rate_limits.scope_heat,
+    "tier_denials": rate_limits.tier_denials,
     "latency_series": lambda c, part: latency.latency_series(c, part, "prepare_us", grain="hour"),
     "metric_series": lambda c, part: rules.metric_series(c, part, "decision_count", grain="hour"),
 }
