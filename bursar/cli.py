@@ -16,6 +16,7 @@ from bursar import __version__
 from bursar.alerts.commands import alerts_app
 from bursar.audit.commands import audit_app
 from bursar.costs.commands import costs_app
+from bursar.doctor.commands import add_doctor
 from bursar.export.commands import decisions_app
 from bursar.governing.commands import add_commands
 from bursar.ledger.commands import ledger_app
@@ -221,6 +222,7 @@ def seed(
 
 
 add_commands(app)
+add_doctor(app)
 app.add_typer(policies_app)
 app.add_typer(alerts_app)
 app.add_typer(prices_app)

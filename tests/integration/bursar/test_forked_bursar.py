@@ -79,6 +79,7 @@ STORY = [
     ("audit", "verify"),
     ("audit", "head"),
     ("audit", "show"),
+    ("doctor", "--agent", "coder"),
 ]
 
 
