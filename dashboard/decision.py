@@ -1,18 +1,23 @@
-"""One decision in full: what was asked, every test, estimate -> hold -> settlement, and the raw record."""
+"""One decision in full: the answer and its cures, the money, every test, what it set off, the proof, the raw record."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from dashboard.explain import Verdict, verdicts
-from dashboard.reading import DecisionView
-from dashboard.wording import BASES, STATES, named, percent, plain, reason_label
-from engine.ledger.queries.decisions import DecisionRecord
-from engine.money import format_usd
+from dashboard.frame import organization
+from dashboard.parts.decisions_money import money_strip
+from dashboard.parts.decisions_proof import hash_proof
+from dashboard.parts.policy_conditions import conditions_text
+from dashboard.reading.decisions import DecisionView
+from dashboard.wording import STATES, money, named, plain, reason_label
+from engine.ledger.queries.decisions import DecisionLine, DecisionRecord
+from engine.ledger.queries.linked_alerts import LinkedAlert
+from engine.policy.result import ConditionResult
 from engine.pricing.usage import MICROCREDITS
 
 _RESULTS = {
@@ -22,14 +27,15 @@ _RESULTS = {
     "shadow": ":gray[:material/visibility: in shadow]",
     "no limit": ":gray[:material/all_inclusive: no limit]",
 }
+Open = Callable[[str], None]
 
 
-def show_decision(decision_id: str, view: DecisionView | None, close: Callable[[], None]) -> None:
-    """The decision as a card above the list."""
-    with st.container(border=True):
+def show_decision(decision_id: str, view: DecisionView | None, close: Callable[[], None], open_: Open) -> None:
+    """The decision as a card above the list; `open_` goes to another one."""
+    with st.container(border=True, key="decision_card"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**Decision** `{decision_id.replace('`', '')[:128]}`")
-            st.button("Close", icon=":material/close:", on_click=close)
+            st.button("Back to the list", icon=":material/arrow_back:", key="back", on_click=close)
         if view is None:
             st.warning(
                 "This organization has no decision with this id. It may not have reached the ledger yet.",
@@ -38,26 +44,24 @@ def show_decision(decision_id: str, view: DecisionView | None, close: Callable[[
             return
         record = view.record
         _answer(record)
-        _money(record)
+        _cures(view.cures)
+        money_strip(record)
         _tests(verdicts(record), "its process last knew them" if record.outage else "the gate saw them")
+        _conditions(view.conditions, record)
+        _alerts(view.alerts)
         left, right = st.columns(2)
         with left:
             st.markdown("**Asked**")
             st.table(facts(record), border="horizontal", alt="What was asked")
+            st.page_link(
+                "app_pages/health.py",
+                label=f"What document version {record.document_version} changed",
+                icon=":material/difference:",
+                query_params={"org": organization(), "tab": "Document", "version": str(record.document_version)},
+            )
         with right:
-            st.markdown("**Recorded**")
-            if view.events:
-                st.dataframe(
-                    [
-                        {"No.": event.seq, "Event": event.kind, "At (UTC)": f"{event.at:%d %b %H:%M:%S.%f}"[:-3]}
-                        for event in view.events
-                    ],
-                    hide_index=True,
-                    key="decision_events",
-                    alt="Events of this decision in the order of recording",
-                )
-            else:
-                st.caption("No events are kept for this decision.")
+            hash_proof(view.events, view.proofs)
+        _neighbours(view.neighbours, record, open_)
         with st.expander("Raw record"):
             st.json(raw(view), expanded=2)
 
@@ -72,42 +76,11 @@ def _answer(record: DecisionRecord) -> None:
         st.error(message, title=f"Denied: {reason_label(record.reason)}", icon=":material/block:")
 
 
-def _money(record: DecisionRecord) -> None:
-    cards = st.grid(3, min_column_width=180)
-    cards.metric(
-        "Estimate",
-        format_usd(record.estimate_micros),
-        delta=BASES.get(record.estimate_basis, f"price book {record.price_book_version}"),
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
-    buffer = record.reserve_micros - record.estimate_micros
-    cards.metric(
-        "Hold" if record.outcome == "allowed" else "Hold (not made)",
-        format_usd(record.reserve_micros),
-        delta=f"{format_usd(buffer)} buffer",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
-    value, note = settlement(record)
-    cards.metric("Settlement", value, delta=note, delta_color="off", delta_arrow="off", border=True)
-
-
-def settlement(record: DecisionRecord) -> tuple[str, str]:
-    """What the hold became: an amount or a dash, and a note."""
-    if record.state == "settled" and record.actual_micros is not None:
-        if not record.estimate_micros:
-            return format_usd(record.actual_micros), "no estimate to compare"
-        difference = (record.actual_micros - record.estimate_micros) / record.estimate_micros
-        if difference == 0:
-            return format_usd(record.actual_micros), "as estimated"
-        word = "above" if difference > 0 else "below"
-        return format_usd(record.actual_micros), f"{percent(abs(difference))} {word} the estimate"
-    if record.state == "expired":
-        return format_usd(record.spent_micros), "expired: charged at its reserve"
-    return "–", STATES.get(record.state, record.state)
+def _cures(needed: Sequence[str]) -> None:
+    if needed:
+        lines = "\n".join(f"- {plain(f'{cure[:1].upper()}{cure[1:]}.')}" for cure in needed)
+        all_of_it = ", all of it" if len(needed) > 1 else ""
+        st.markdown(f":material/key: **What would have made it allowed**{all_of_it}\n\n{lines}")
 
 
 def _tests(lines: list[Verdict], seen: str) -> None:
@@ -118,11 +91,10 @@ def _tests(lines: list[Verdict], seen: str) -> None:
     st.table(
         [
             {
-                "Result": _RESULTS[line.result],
-                "Test": f"{line.kind}: {plain(line.name)}",
+                "Test": f"{_RESULTS[line.result]} · {line.kind}: {plain(line.name)}",
                 "This call": plain(line.asked),
-                "Before": plain(line.before),
-                "Limit": plain(line.limit),
+                # One column: a phone has room for three.
+                "Before, of the limit": plain(line.before_of_limit),
             }
             for line in lines
         ],
@@ -130,6 +102,55 @@ def _tests(lines: list[Verdict], seen: str) -> None:
         hide_index=True,
         alt="Every test of this decision",
     )
+
+
+def _conditions(lines: list[ConditionResult], record: DecisionRecord) -> None:
+    if not lines:
+        return
+    with st.expander(f"Policy conditions in version {record.document_version}", icon=":material/policy:"):
+        st.markdown(conditions_text(lines))
+
+
+def _alerts(linked: list[LinkedAlert]) -> None:
+    for alert in linked:
+        st.page_link(
+            "app_pages/alerts.py",
+            label=f"It set off an alert: {plain(alert.title)}",
+            icon=":material/notifications_active:",
+            query_params={"org": organization(), "alert": alert.alert_id},
+        )
+
+
+def _neighbours(lines: list[DecisionLine], record: DecisionRecord, open_: Open) -> None:
+    if not lines:
+        return
+    key = f"neighbours_{record.decision_id}"
+
+    def chosen() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows and rows[0] < len(lines):
+            open_(lines[rows[0]].decision_id)
+
+    with st.expander(f"Calls of {plain(record.agent_id)} just before and after", icon=":material/swap_vert:"):
+        st.dataframe(
+            [
+                {
+                    "When (UTC)": f"{line.at:%d %b %H:%M:%S}",
+                    "": "after" if (line.at, line.decision_id) > (record.at, record.decision_id) else "before",
+                    "Outcome": line.outcome,
+                    "Reason": "–" if line.outcome == "allowed" else reason_label(line.reason),
+                    "User": named(line.user_id),
+                    "Estimate": money(line.estimate_micros),
+                    "State": STATES.get(line.state, line.state),
+                }
+                for line in lines
+            ],
+            hide_index=True,
+            key=key,
+            on_select=chosen,
+            selection_mode="single-row",
+            alt="Calls of the same agent around this one, newest first",
+        )
 
 
 def facts(record: DecisionRecord) -> dict[str, str]:

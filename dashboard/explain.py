@@ -24,6 +24,13 @@ class Verdict:
     limit: str
     result: Result
 
+    @property
+    def before_of_limit(self) -> str:
+        """`$1.87 + $0.12 held of $96.00`."""
+        if self.result in ("no limit", "shadow") or self.before == "–":
+            return self.limit if self.before == "–" else f"{self.before}, {self.limit}"
+        return f"{self.before} of {self.limit}"
+
 
 def verdicts(record: DecisionRecord) -> list[Verdict]:
     """Every test of the decision: policies, then budgets, then rate limits. Unknown parts are left out."""
@@ -75,9 +82,10 @@ def _counter_lines(record: DecisionRecord, counter: dict[str, Any]) -> list[Verd
         Verdict(
             "Budget",
             name,
-            f"hold {format_usd(record.reserve_micros)}",
-            f"{format_usd(spent)} + {format_usd(held)} held",
-            "no limit" if limit is None else format_usd(limit),
+            f"hold {format_usd(record.reserve_micros, exact=True)}",
+            # Exact: a test that failed by less than a cent must not look as if it had passed.
+            f"{format_usd(spent, exact=True)} + {format_usd(held, exact=True)} held",
+            "no limit" if limit is None else format_usd(limit, exact=True),
             _result(spent + held + record.reserve_micros, limit, hard=hard),
         )
     )

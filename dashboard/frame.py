@@ -1,4 +1,4 @@
-"""What surrounds every page: organization, title, freshness, and the states empty, stale and failed."""
+"""What surrounds every page: its organization, and the states empty, not permitted and failed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import streamlit as st
 
+from dashboard.access import NotPermitted, open_to_viewer, require
 from dashboard.palette import Palette, palette_for
-from dashboard.reading import Health, ledger_url, read_organizations
-from dashboard.wording import clock_time, duration, percent, plain
+from dashboard.reading.base import database, ledger_url, read_organizations
+from dashboard.wording import plain
 from engine.errors import BursarError, DatabaseError, InvalidValue
+from engine.ledger.migrate import newest_version, older_version
 
-LIVE_SECONDS = 4
-"""How often live parts look again."""
-DELIVERY_JOBS = ("deliver-slack", "deliver-email", "deliver-webhook", "deliver-log")
-SILENT_AFTER = timedelta(seconds=30)
-"""A job that has not succeeded for longer is called silent."""
+AGAIN_SECONDS = 4
+"""How soon a page that failed or has nothing yet looks again."""
 
 _log = logging.getLogger("bursar.dashboard")
 
@@ -32,16 +31,43 @@ def failures_explained(*, retry: bool = True) -> Iterator[None]:
     With `retry` the page tries again by itself; a live part, which does so anyway, says `retry=False`.
     """
     try:
+        if not retry:
+            # A live part runs without the page around it, and a role may have been taken away since.
+            require(organization(), "viewer")
         yield
         return
+    except NotPermitted as refused:
+        not_permitted(str(refused))
+        return
     except DatabaseError as error:
-        _explain("The ledger database cannot be read.", error)
+        _explain(_other_tables(of_file=True) or "The ledger database cannot be read.", error)
     except InvalidValue as error:
         _explain(f"A setting cannot be used: {plain(str(error))}.", error)
     except Exception as error:  # noqa: BLE001 - the last stop: a person must not see a traceback
-        _explain("This page could not be shown.", error)
+        _explain(_other_tables(of_file=False) or "This page could not be shown.", error)
     if retry:
         look_again()
+
+
+def not_permitted(sentence: str) -> None:
+    """The state of a page or a part that the viewer's role does not open."""
+    st.warning(plain(f"{sentence[:1].upper()}{sentence[1:]}."), title="Not permitted", icon=":material/lock:")
+
+
+def _other_tables(*, of_file: bool) -> str | None:
+    """What to do about tables of another Bursar. A file has no column for the same reason as it cannot be opened.
+
+    PostgreSQL tells the two apart, and is not asked again when it does not answer.
+    """
+    try:
+        ledger = database(ledger_url())
+        found = older_version(ledger) if ledger.is_sqlite is of_file else None
+    except Exception:  # noqa: BLE001 - what is wrong is being said already
+        return None
+    if found is None:
+        return None
+    tables = f"The tables of the ledger have version {found}, these pages work with {newest_version()}."
+    return f"{tables} {'Run `bursar migrate`.' if found < newest_version() else 'Install the newer Bursar.'}"
 
 
 def _explain(sentence: str, error: Exception) -> None:
@@ -62,18 +88,18 @@ def look_again() -> None:
     """Run the page again in a moment: for states that pass by themselves."""
     shown_at = time.monotonic()
 
-    @st.fragment(run_every=LIVE_SECONDS)
+    @st.fragment(run_every=AGAIN_SECONDS)
     def wait() -> None:
-        if time.monotonic() - shown_at > LIVE_SECONDS / 2:
+        if time.monotonic() - shown_at > AGAIN_SECONDS / 2:
             st.rerun()
 
     wait()
 
 
 def choose_organization() -> None:
-    """Take the organization from `?org=` or the sidebar; stop with a next step when there is none."""
+    """Take the organization from `?org=`; stop with a next step when there is none."""
     states = {state.org_id: state for state in read_organizations(ledger_url())}
-    names = list(states)
+    names = open_to_viewer(states)
     if not names:
         st.session_state.pop("organization", None)
         st.title("Bursar")
@@ -83,20 +109,24 @@ def choose_organization() -> None:
     asked_for = st.query_params.get("org")
     if asked_for and asked_for not in names:
         st.title("Bursar")
-        st.warning(f"The organization {plain(asked_for)} is not in this ledger.", icon=":material/help:")
+        unknown = f"The organization {plain(asked_for)} is not in this ledger, or not open to you."
+        st.warning(unknown, icon=":material/help:")
         st.button(f"Show {names[0]} instead", on_click=st.query_params.clear)
         st.stop()
-    if len(names) == 1:
-        st.session_state["organization"] = names[0]
-    else:
-        with st.sidebar:
-            st.session_state["organization"] = st.selectbox("Organization", names, key="org", bind="query-params")
+    st.session_state["organizations"] = names
+    # The filter row of the page lets the viewer choose another.
+    st.session_state["organization"] = asked_for or names[0]
     st.session_state["organization_since"] = states[st.session_state["organization"]].created_at
 
 
 def organization() -> str:
     """The chosen organization."""
     return str(st.session_state["organization"])
+
+
+def organizations() -> list[str]:
+    """All that the viewer may choose among."""
+    return list(st.session_state["organizations"])
 
 
 def organization_since() -> datetime:
@@ -113,57 +143,3 @@ def nothing_yet(title: str, next_step: str) -> None:
 def colours() -> Palette:
     """The palette for the appearance that the viewer's browser shows."""
     return palette_for(st.context.theme.type)
-
-
-def page_head(title: str, question: str) -> None:
-    """The page's title and the one question it answers."""
-    st.title(title, anchor=False)
-    st.caption(f"{question} · {plain(organization())}")
-
-
-def freshness(health: Health, settled_share: float | None = None) -> None:
-    """Say how far the data reaches; warn when a job is silent."""
-    if health.drained_through is None:
-        line = "No data has reached the ledger yet"
-    else:
-        line = f"Data to {clock_time(health.drained_through, health.now)}"
-    if settled_share is not None:
-        line += f" · {percent(settled_share)} of this month's calls settled"
-    st.caption(f":material/schedule: {plain(line)} · times and days are UTC")
-    warning = silence(health)
-    if warning:
-        st.warning(plain(warning), icon=":material/sync_problem:")
-    if health.broken_channels:
-        st.error(plain(health.broken_channels), icon=":material/notifications_off:")
-
-
-def silence(health: Health) -> str | None:
-    """What stands still because a job is silent, in words; None when all jobs work."""
-    ledger, evaluate = (is_silent(health, job) for job in ("ledger", "evaluate"))
-    unsent = next((job for job in DELIVERY_JOBS if is_silent(health, job)), None)
-    parts = []
-    if ledger:
-        parts.append(
-            f"The ledger worker has been silent {_since(health, 'ledger')}: "
-            "calls are still decided, but these numbers stand still."
-        )
-    if evaluate and unsent:
-        parts.append(f"Alerts have been neither evaluated nor sent {_since(health, 'evaluate')}.")
-    elif evaluate:
-        parts.append(f"Alerts have not been evaluated {_since(health, 'evaluate')}.")
-    elif unsent:
-        parts.append(f"Notifications have not been sent {_since(health, unsent)}.")
-    return " ".join(parts) or None
-
-
-def is_silent(health: Health, job: str) -> bool:
-    """Whether a job has not succeeded within `SILENT_AFTER`."""
-    last = health.last_successes.get(job)
-    return last is None or health.now - last > SILENT_AFTER
-
-
-def _since(health: Health, job: str) -> str:
-    last = health.last_successes.get(job)
-    if last is None:
-        return "since the start"
-    return f"since {clock_time(last, health.now)} ({duration(health.now - last)})"

@@ -16,21 +16,16 @@ NAMES = {
 """Parameter of the address -> field of the filter."""
 PARAMETERS = (*NAMES, FROM, TO)
 _LONGEST_MODEL = 128
+_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What the address says; what it says wrongly is left out. Times are in `[start, end)`."""
+    """What the address says. Times are in `[start, end)`."""
 
     values: Mapping[str, str]
     start: datetime | None = None
     end: datetime | None = None
-
-    @classmethod
-    def read(cls, parameters: Mapping[str, str]) -> Narrowing:
-        """From the parameters of an address."""
-        values = {name: parameters[name] for name in NAMES if _is_name(parameters.get(name))}
-        return cls(values, _instant(parameters.get(FROM)), _instant(parameters.get(TO)))
 
     def __bool__(self) -> bool:
         return bool(self.values) or self.start is not None or self.end is not None
@@ -52,13 +47,23 @@ class Narrowing:
         return ", ".join(parts)
 
 
-def _is_name(value: str | None) -> bool:
+def is_name(value: str | None) -> bool:
+    """Whether it may be the name of something in the ledger."""
     return value is not None and (is_id(value) or (0 < len(value) <= _LONGEST_MODEL and value.isprintable()))
 
 
-def _instant(value: str | None) -> datetime | None:
+def as_name(value: str) -> str:
+    """The same, or a short text that any database can be asked for and that nothing is named."""
+    if is_name(value):
+        return value
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value[:_SHOWN]) + "…"
+
+
+def read_instant(value: str | None) -> datetime | None:
+    """An instant with its zone, in UTC; None for anything else."""
     try:
         found = datetime.fromisoformat(value or "")
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        # A year 1 or 9999 with an offset may have no place in UTC.
         return None
-    return found.astimezone(UTC) if found.tzinfo is not None else None

@@ -1,4 +1,4 @@
-"""The newest alerts and what became of their notifications."""
+"""How alerts and what became of their notifications are written: severity, state, delivery."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from dashboard.wording import clock_time, plain, plural
 from engine.ledger.queries.channels import shown_target
 from engine.ledger.queries.notifications import NotificationLine, Told
 
-_SEVERITY = {
-    "critical": ":red-badge[:material/error: critical]",
-    "warning": ":orange-badge[:material/warning: warning]",
-    "management": ":violet-badge[:material/groups: management]",
-    "info": ":gray-badge[:material/info: info]",
+SEVERITIES = {
+    "critical": ("red", "error"),
+    "warning": ("orange", "warning"),
+    "management": ("violet", "groups"),
+    "info": ("gray", "info"),
 }
+"""Severity -> colour and icon."""
 _STATE = {
     "pending": ":gray[not firing yet]",
     "recovering": ":orange[recovering]",
@@ -25,13 +26,13 @@ _STATE = {
 }
 _HIDDEN = {"silenced": ":gray[silenced]", "inhibited": ":gray[hidden: another alert says it]"}
 _DELIVERY = {
-    "waiting": ":gray[:material/schedule: waiting to be sent with others]",
-    "queued": ":gray[:material/schedule: waiting]",
-    "sending": ":gray[:material/send: being sent]",
-    "delivered": ":green[:material/check_circle: delivered]",
-    "retry": ":orange[:material/refresh: will be tried again]",
-    "unknown": ":orange[:material/help: may have arrived, will be sent again]",
-    "dead": ":red[:material/block: could not be delivered]",
+    "waiting": ("gray", "schedule", "waiting to be sent with others"),
+    "queued": ("gray", "schedule", "waiting"),
+    "sending": ("gray", "send", "being sent"),
+    "delivered": ("green", "check_circle", "delivered"),
+    "retry": ("orange", "refresh", "will be tried again"),
+    "unknown": ("orange", "help", "may have arrived, will be sent again"),
+    "dead": ("red", "block", "could not be delivered"),
 }
 _KEPT_BACK = {
     "silenced": "not sent: silenced",
@@ -56,25 +57,47 @@ def notifications(lines: Sequence[NotificationLine], now: datetime) -> None:
 
 def notification_text(line: NotificationLine, now: datetime) -> str:
     """One alert and who was told of it, in Markdown."""
-    severity = _SEVERITY.get(line.severity, f":gray-badge[{plain(line.severity)}]")
-    marks = "".join(f" · {mark}" for mark in _marks(line))
+    marks = "".join(f" · {mark}" for mark in marks_of(line.alert_state, line.acknowledged_by, line.hidden_by))
     told = " · ".join(_delivery(each) for each in line.told) or _nobody(line)
     return (
-        f"{severity} **{plain(line.title)}**{marks}  \n"
+        f"{severity_badge(line.severity)} **{plain(line.title)}**{marks}  \n"
         f":small[{plain(clock_time(line.fired_at, now))}{f' · {told}' if told else ''}]"
     )  # fmt: skip
 
 
-def _marks(line: NotificationLine) -> list[str]:
-    """Where the alert is in its life, and what beside it."""
-    marks = [_STATE[line.alert_state]] if line.alert_state in _STATE else []
+def severity_badge(severity: str) -> str:
+    """How bad it is, with colour, icon and word."""
+    colour, icon = SEVERITIES.get(severity, ("gray", "help"))
+    return f":{colour}-badge[:material/{icon}: {plain(severity)}]"
+
+
+def marks_of(state: str, acknowledged_by: str | None, hidden_by: str | None) -> list[str]:
+    """Where an alert is in its life, and what beside it. That it fires needs no mark."""
+    marks = [_STATE[state]] if state in _STATE else []
     # Of what is over, or was told with another, nobody needs to know that any more.
-    if line.alert_state in ("pending", "firing", "recovering"):
-        if line.acknowledged_by:
-            marks.append(f":blue[acknowledged by {plain(line.acknowledged_by)}]")
-        if line.hidden_by:
-            marks.append(_HIDDEN.get(line.hidden_by, plain(line.hidden_by)))
+    if state in ("pending", "firing", "recovering"):
+        if acknowledged_by:
+            marks.append(f":blue[acknowledged by {plain(acknowledged_by)}]")
+        if hidden_by:
+            marks.append(_HIDDEN.get(hidden_by, plain(hidden_by)))
     return marks
+
+
+def delivery_words(state: str, error: str | None) -> str:
+    """What became of a message, without markup."""
+    if state == "suppressed":
+        return _KEPT_BACK.get((error or "").partition(":")[0], "not sent")
+    return _DELIVERY[state][2] if state in _DELIVERY else state
+
+
+def place_words(channel: str, channel_type: str, target: str, by: str | None) -> str:
+    """Where a message went, without markup. The whole address of a webhook is a secret."""
+    shown = shown_target(target or "") or channel
+    if "log" in (channel_type, by):
+        # What is not configured goes to the log, and must not look as if it had arrived where it was meant to go.
+        meant = shown if target or channel_type != "log" else ""
+        return f"the log channel{f' (for {meant})' if meant else ''}"
+    return f"{channel_type} {shown}"
 
 
 def _nobody(line: NotificationLine) -> str:
@@ -83,24 +106,14 @@ def _nobody(line: NotificationLine) -> str:
 
 
 def _delivery(told: Told) -> str:
+    place = plain(place_words(told.channel, told.channel_type, told.target, told.by))
+    words = plain(delivery_words(told.state, told.error))
     if told.state == "suppressed":
-        reason = told.error or ""
-        words = _KEPT_BACK.get(reason.partition(":")[0], "not sent")
-        return f":gray[:material/notifications_off: {words}] {_place(told)}"
-    state = _DELIVERY.get(told.state, plain(told.state))
-    said = f"{state} to {_place(told)}"
+        return f":gray[:material/notifications_off: {words}] {place}"
+    colour, icon, _ = _DELIVERY.get(told.state, ("gray", "help", ""))
+    said = f":{colour}[:material/{icon}: {words}] to {place}"
     if told.state in _FAILED:
         said += f" after {plural(told.attempts, 'attempt')}"
         if told.error:
             said += f": {plain(told.error[:160])}"
     return said
-
-
-def _place(told: Told) -> str:
-    # The whole address of a webhook is a secret.
-    target = plain(shown_target(told.target or "") or told.channel)
-    if "log" in (told.channel_type, told.by):
-        # What is not configured goes to the log, and must not look as if it had arrived where it was meant to go.
-        meant = target if told.target or told.channel_type != "log" else ""
-        return f"the log channel{f' (for {meant})' if meant else ''}"
-    return f"{plain(told.channel_type)} {target}"

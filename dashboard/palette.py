@@ -25,6 +25,8 @@ class Palette:
     muted: str
     grid: str
     over_limit: str
+    heat: tuple[str, str, str]
+    """From half full to nearly full, and full: heat maps of use."""
 
     @property
     def groups(self) -> dict[str, str]:
@@ -61,6 +63,7 @@ _PALETTES: dict[Appearance, Palette] = {
         muted="#5C6779",
         grid="#E6EBF4",
         over_limit="#C62828",
+        heat=("#E3EAF8", "#173F8A", "#C62828"),
     ),
     "dark": Palette(
         series=("#4F7BE8", "#1FB5A7", "#E39A2D", "#A9BDF7", "#C4588A"),
@@ -71,6 +74,7 @@ _PALETTES: dict[Appearance, Palette] = {
         muted="#9AA6BA",
         grid="#273142",
         over_limit="#F0625F",
+        heat=("#1E2A45", "#6F8FEA", "#F0625F"),
     ),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from engine.ledger.queries.slice import STEPS, Grain, Slice
 from engine.ledger.rollups import bucket_of
@@ -17,8 +17,6 @@ RANGES: dict[str, tuple[str, Grain, int]] = {
 }
 """Key in the URL -> words, grain, number of buckets including the current one."""
 
-YOUNG = timedelta(hours=2)
-"""A ledger younger than this opens on its last hour; hours and days would show one bar."""
 FEWEST_MINUTES = 10
 
 
@@ -47,11 +45,6 @@ def window_of(range_key: str, now: datetime, since: datetime | None = None) -> W
     if grain == "minute" and since is not None:
         start = max(start, min(bucket_of(since.astimezone(UTC), grain), current - step * (FEWEST_MINUTES - 1)))
     return Window(grain, start, current + step)
-
-
-def first_range(created_at: datetime, now: datetime) -> str:
-    """The range that the Spend page opens on."""
-    return "1h" if now - created_at < YOUNG else "24h"
 
 
 def month_of(now: datetime) -> Window:

@@ -5,46 +5,24 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.decision import show_decision
-from dashboard.frame import LIVE_SECONDS, failures_explained, freshness, nothing_yet, organization, page_head
-from dashboard.narrowing import PARAMETERS, Narrowing
-from dashboard.reading import (
-    DecisionsView,
-    ledger_url,
-    read_agent_names,
-    read_decision,
-    read_decisions,
-)
+from dashboard.filters import organization_choice
+from dashboard.frame import nothing_yet, organization
+from dashboard.head import page_head
+from dashboard.parts.decisions_export import export_button
+from dashboard.parts.decisions_filters import decision_filters, words_of
+from dashboard.reading.base import ledger_url
+from dashboard.reading.decisions import read_decision, read_decisions
 from dashboard.wording import STATES, clock_time, money, named, plain, reason_label
-from engine.decision import ReasonCode
-from engine.ledger.queries.decisions import DecisionCursor, DecisionFilter
+from engine.ledger.queries.decisions import DecisionCursor, DecisionFilter, DecisionPage
 
 ROWS_IN_VIEW = 16
 LIST_PIXELS = 560
+BEFORE, DECISION = "before", "decision"
 
-page_head("Decisions", "Why was this call allowed, denied or charged this?")
+health = page_head("Decisions", "Why was this call allowed, denied or charged this?")
 org_id = organization()
-filters = st.columns(4)
-with filters[0]:
-    outcome = st.selectbox(
-        "Outcome", ["allowed", "denied"], index=None, placeholder="Any", key="outcome", bind="query-params"
-    )
-with filters[1]:
-    reason = st.selectbox(
-        "Reason", [str(code) for code in ReasonCode], index=None, placeholder="Any", key="reason", bind="query-params"
-    )
-with filters[2]:
-    agent_id = st.selectbox(
-        "Agent",
-        read_agent_names(ledger_url(), org_id),
-        index=None,
-        placeholder="Any",
-        # A link may name an agent that has not called for long.
-        accept_new_options=True,
-        key="agent",
-        bind="query-params",
-    )
-with filters[3]:
-    user_id = st.text_input("User", placeholder="Any, or an exact id", key="user", bind="query-params")
+organization_choice()
+wanted, narrowing = decision_filters()
 
 
 def go(**parameters: str | None) -> None:
@@ -56,14 +34,6 @@ def go(**parameters: str | None) -> None:
             st.query_params[name] = value
 
 
-narrowing = Narrowing.read(st.query_params)
-wanted = narrowing.of(DecisionFilter(outcome, reason, agent_id or None, (user_id or "").strip() or None))
-if narrowing:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f":material/filter_alt: Only {plain(narrowing.words)}")
-        st.button("Show all", key="show_all", on_click=lambda: go(**dict.fromkeys(PARAMETERS)))
-
-
 def open_chosen(key: str) -> None:
     """Show the decision whose row was chosen."""
     chosen = st.session_state[key]["selection"]["rows"]
@@ -71,17 +41,20 @@ def open_chosen(key: str) -> None:
         go(decision=st.session_state["decisions_shown"][chosen[0]])
 
 
-def listing(view: DecisionsView, before: DecisionCursor | None) -> None:
+def listing(view: DecisionPage, before: DecisionCursor | None) -> None:
     """One page of decisions, newest first."""
-    lines = view.page.lines
+    lines = view.lines
     if not lines:
         if before is None and wanted == DecisionFilter():
             nothing_yet("No decisions yet", "Run `bursar demo`, or make a first check.")
+            return
+        if view.older is not None:
+            st.info("None in the days looked through so far; choose Older to look further.", icon=":material/history:")
         else:
             st.info("No decision matches these filters; clear one to see more.", icon=":material/filter_alt_off:")
     st.session_state["decisions_shown"] = [line.decision_id for line in lines]
     # Another key for another page or decision: a mark on the third row must not move to another decision.
-    key = f"decisions_{st.query_params.get('before', '')}_{st.query_params.get('decision', '')}"
+    key = f"decisions_{st.query_params.get(BEFORE, '')}_{st.query_params.get(DECISION, '')}"
     if lines:
         st.caption("Newest first. Choose a row to see every test behind it.")
         st.dataframe(
@@ -92,6 +65,8 @@ def listing(view: DecisionsView, before: DecisionCursor | None) -> None:
                     "Reason": "–" if line.outcome == "allowed" else reason_label(line.reason),
                     "Agent": line.agent_id,
                     "User": named(line.user_id),
+                    "Team": named(line.team_id),
+                    "Provider": named(line.provider),
                     "Estimate": money(line.estimate_micros),
                     "Spent": money(line.spent_micros) if line.state in ("settled", "expired") else "–",
                     "State": STATES.get(line.state, line.state),
@@ -109,30 +84,28 @@ def listing(view: DecisionsView, before: DecisionCursor | None) -> None:
                 "Outcome": st.column_config.MultiselectColumn(color=["green", "red"], options=["allowed", "denied"]),
             },
         )
-    with st.container(horizontal=True):
+    older = view.older
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Newest", icon=":material/first_page:", disabled=before is None, on_click=lambda: go(before=None))
-        older = view.page.older
         st.button(
             "Older",
             icon=":material/chevron_right:",
             disabled=older is None,
             on_click=lambda: go(before=older.token() if older else None),
         )
-        if before is not None:
-            st.caption(f"Older than {plain(clock_time(before.at, view.health.now))}")
+        export_button(wanted, words_of(wanted, narrowing))
+    if before is not None:
+        st.caption(f"Older than {plain(clock_time(before.at, health.now))}")
 
 
-@st.fragment(run_every=LIVE_SECONDS)
-def live() -> None:
-    """The chosen decision and the list. A page of older decisions never shifts: it begins at a decision."""
-    with failures_explained(retry=False):
-        before = DecisionCursor.parse(st.query_params.get("before", ""))
-        view = read_decisions(ledger_url(), org_id, wanted, before)
-        freshness(view.health)
-        chosen = st.query_params.get("decision")
-        if chosen:
-            show_decision(chosen, read_decision(ledger_url(), org_id, chosen), lambda: go(decision=None))
-        listing(view, before)
-
-
-live()
+# Another filter begins at its newest decision, and not where the list of the filter before was.
+if st.session_state.setdefault("decisions_wanted", wanted) != wanted:
+    st.session_state["decisions_wanted"] = wanted
+    go(before=None)
+before = DecisionCursor.parse(st.query_params.get(BEFORE, ""))
+chosen = st.query_params.get(DECISION)
+if chosen:
+    show_decision(
+        chosen, read_decision(ledger_url(), org_id, chosen), lambda: go(decision=None), lambda found: go(decision=found)
+    )
+listing(read_decisions(ledger_url(), org_id, wanted, before), before)

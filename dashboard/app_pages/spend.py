@@ -6,162 +6,126 @@ from typing import cast
 
 import streamlit as st
 
-from dashboard.charts import BUDGET_BARS, Chart, budget_use, decisions_over_time, spend_over_time
-from dashboard.frame import (
-    LIVE_SECONDS,
-    colours,
-    failures_explained,
-    freshness,
-    nothing_yet,
-    organization,
-    organization_since,
-    page_head,
+from dashboard.cards import chart_card, number_row
+from dashboard.charts.spend import by_day, moved, spend_over_time
+from dashboard.charts.spend_month import burn_up
+from dashboard.filters import filter_row
+from dashboard.frame import colours, look_again, nothing_yet, organization, organization_since
+from dashboard.head import page_head
+from dashboard.palette import palette_for
+from dashboard.parts.spend_headline import headline_of
+from dashboard.parts.spend_numbers import NEXT_STEP, numbers_of, range_words
+from dashboard.parts.spend_report import spend_report
+from dashboard.parts.spend_rows import about, largest_of, name_of, names_of, rows_of
+from dashboard.parts.spend_table import show_table
+from dashboard.reading.base import ledger_url, read_live, read_names
+from dashboard.reading.spend import (
+    MOST_NAMES,
+    Level,
+    days_of,
+    narrowing_of,
+    range_window,
+    read_history,
+    read_instant,
+    read_level,
+    read_range,
+    read_standing,
 )
-from dashboard.notices import notifications
-from dashboard.reading import SpendView, ledger_url, read_spend
-from dashboard.windows import RANGES, first_range
-from dashboard.wording import count, money, named, percent, plain, plural
-from engine.clock import utc_now
-from engine.ledger.queries.spend import Split
+from dashboard.report import report_html
+from dashboard.windows import RANGES
+from dashboard.wording import money, plain, plural
 
-SPLITS = ["Agent", "Provider", "Team"]
+LEVELS = ["Agent", "Team", "Provider"]
+BOXES = {
+    "good": (st.success, "check_circle"),
+    "warning": (st.warning, "trending_up"),
+    "bad": (st.error, "trending_up"),
+    "unknown": (st.info, "info"),
+}
 
-page_head("Spend", "Are we on plan, and if not, who moved it?")
-org_id = organization()
-opens_on = first_range(organization_since(), utc_now())
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    range_key = st.segmented_control(
-        "Range", list(RANGES), default=opens_on, required=True, key="range", bind="query-params"
-    )
-    by = st.segmented_control("Split by", SPLITS, default="Agent", required=True, key="by", bind="query-params")
-words = RANGES[range_key or opens_on][0]
+health = page_head("Spend", "Are we on plan, and if not, who moved it?")
+url, org_id = ledger_url(), organization()
+filters = filter_row(list(RANGES), "30d")
+live = read_live(url, org_id)
+document = None if live is None else live.document
+zone = "UTC" if document is None else document.timezone
+providers = tuple(read_names(url, org_id).providers)
+now = read_instant(url, org_id)
+history = read_history(url, org_id, filters, now, zone, providers)
+month, comparison = history.month, history.comparison
 
+if not month.days:
+    if filters.narrowed:
+        st.info("No calls match these filters; clear one to see more.", icon=":material/filter_alt_off:")
+    else:
+        nothing_yet("No decisions yet", "Run `bursar demo`, or make a first check.")
+        look_again()
+    st.stop()
 
-def numbers(view: SpendView) -> None:
-    """The five numbers that answer the question."""
-    month, fullest = view.month, next((budget for budget in view.budgets if budget.used_share is not None), None)
-    cards = st.grid(5, min_column_width=150)
-    cards.metric(
-        "Spent this month",
-        money(month.spent_micros),
-        help="Settled cost since the first of the month (UTC), and expired holds at their reserve.",
-        delta=f"{money(view.today_micros)} today",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
-    cards.metric(
-        "Held now",
-        money(view.holds.held_micros),
-        help="Reserved for calls that were allowed and are not settled yet.",
-        delta=plural(view.holds.count, "open call"),
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
-    cards.metric(
-        "Fullest budget",
-        "–" if fullest is None else percent(fullest.used_share or 0),
-        help="Spent money as a share of the limit, of the budget that is used most.",
-        delta="no money limit" if fullest is None else plain(fullest.scope),
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
-    cards.metric(
-        "Allowed this month",
-        count(month.allowed),
-        delta=f"{plural(month.expired, 'hold')} expired",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
-    cards.metric(
-        "Denied this month",
-        count(month.denied),
-        delta=f"{percent(month.denied / month.decisions)} of all calls" if month.decisions else "no calls",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
+bar = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom", key="level_row")
+by = bar.segmented_control(
+    "Who moved it, by", LEVELS, default="Agent", required=True, key="by", bind="query-params", width="content"
+)
+level = cast("Level", (by or "Agent").lower())
+window = range_window(filters, now, zone, organization_since())
+chosen = read_range(url, org_id, filters, now, window, providers)
+names = names_of(level, chosen.agents, MOST_NAMES)
+of_level = read_level(url, org_id, filters, now, zone, level, names, comparison)
+standing = read_standing(url, org_id, now)
+rows = rows_of(level, names, chosen, of_level, standing, document, month)
+numbers = numbers_of(month, chosen, filters.words)
+headline = headline_of(
+    month, of_level.moves, comparison, about(standing.ahead, narrowing_of(filters)), largest_of(rows)
+)
+known = len({name_of(level, agent) for agent in chosen.agents})
 
+box, icon = BOXES[headline.standing]
+box(plain(" ".join(headline.sentences)), title=headline.verdict, icon=f":material/{icon}:")
+number_row(numbers, key="numbers")
+holds = standing.holds
+held = (
+    f"Held now, and in no number here: {money(holds.held_micros)} in {plural(holds.count, 'open call')}."
+    if holds.count
+    else "Nothing is held now."
+)
+no_plan = "" if month.plan else f"No plan: {NEXT_STEP}"
+notes = (f"Months and days are those of {zone}.", range_words(month), held, no_plan)
+st.caption(plain(" ".join(note for note in notes if note)))
 
-def card(chart: Chart, key: str, note: str) -> None:
-    """One chart under its finding, with the same as a table."""
-    with st.container(border=True):
-        st.markdown(f"**{plain(chart.title)}**")
-        st.plotly_chart(
-            chart.figure, width="stretch", key=key, alt=chart.alt, config={"displayModeBar": False, "responsive": True}
+if window.grain == "day":
+    cells, shown, days_zone = *by_day(history.cells, days_of(now, zone, filters.range_key)), zone
+else:
+    cells, shown, days_zone = chosen.cells, window, "UTC"
+per = spend_over_time(cells, shown, filters.words, colours(), everyone=providers, zone=days_zone)
+left, right = st.columns(2)
+with left:
+    chart_card(burn_up(month, colours()), "burn_up", "US dollars since the first of the month. Today is not over.")
+with right:
+    chart_card(
+        moved(of_level.moves, comparison, level, colours()),
+        "moved",
+        f"Change in US dollars, by {level}." if comparison else "It needs 14 days of calls.",
+    )
+chart_card(per, "per_bucket", f"US dollars per {window.grain} ({plain(days_zone)}). The fainter bar is not over yet.")
+if rows:
+    show_table(rows, level, filters.words, known)
+else:
+    st.info(f"No calls in {filters.words}; choose a longer range.", icon=":material/filter_alt_off:")
+
+bar.download_button(
+    "Report",
+    lambda: report_html(
+        spend_report(
+            org_id=org_id, narrowing=narrowing_of(filters), data_to=health.drained_through, month=month,
+            headline=headline, numbers=numbers, moves=of_level.moves, comparison=comparison,
+            bars=spend_over_time(cells, shown, filters.words, palette_for("light"), everyone=providers, zone=days_zone),
+            rows=rows, level=level, words=filters.words,
         )
-        st.caption(note)
-        with st.expander("As a table"):
-            st.dataframe(chart.rows, hide_index=True, key=f"{key}_table", alt=chart.alt)
-
-
-def agents(view: SpendView) -> None:
-    """Who spent it."""
-    total = sum(agent.sums.spent_micros for agent in view.agents)
-    st.subheader(f"Agents in {words}", anchor=False)
-    st.caption("Choose a row to see the decisions of its agent.")
-    chosen = st.dataframe(
-        [
-            {
-                "Agent": agent.agent_id,
-                "Team": named(agent.team_id),
-                "Provider": agent.provider,
-                "Spent": money(agent.sums.spent_micros),
-                "Share": 100 * agent.sums.spent_micros / total if total else 0.0,
-                "Allowed": agent.sums.allowed,
-                "Denied": agent.sums.denied,
-                "Settled": agent.sums.settled,
-                "Expired": agent.sums.expired,
-            }
-            for agent in view.agents
-        ],
-        hide_index=True,
-        key="agents",
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Spend and decisions by agent, the most expensive first",
-        column_config={
-            "Agent": st.column_config.TextColumn(pinned=True),
-            "Share": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
-        },
-    ).selection.rows
-    # The row was chosen among the agents shown then; live data may have changed their order since.
-    shown = st.session_state.get("agents_shown", [])
-    st.session_state["agents_shown"] = [agent.agent_id for agent in view.agents]
-    if chosen and chosen[0] < len(shown):
-        st.switch_page("app_pages/decisions.py", query_params={"org": org_id, "agent": shown[chosen[0]]})
-
-
-@st.fragment(run_every=LIVE_SECONDS)
-def live() -> None:
-    """Everything that moves."""
-    with failures_explained(retry=False):
-        split = cast("Split", (by or "Agent").lower())
-        view = read_spend(ledger_url(), org_id, organization_since(), range_key or opens_on, split)
-        freshness(view.health, view.month.settled_share)
-        if not (view.month.decisions or view.cells or view.notifications):
-            nothing_yet("No decisions yet", "Run `bursar demo`, or make a first check.")
-            return
-        numbers(view)
-        left, right = st.columns(2)
-        with left:
-            spend = spend_over_time(view.cells, view.window, view.names, words, colours())
-            card(spend, "spend_chart", f"US dollars per {view.window.grain} (UTC). The fainter bar is not over yet.")
-            decisions = decisions_over_time(view.cells, view.window, words, colours())
-            card(
-                decisions, "decisions_chart", f"Checks per {view.window.grain} (UTC). The fainter bar is not over yet."
-            )
-        with right:
-            card(
-                budget_use(view.budgets, colours()),
-                "budget_chart",
-                f"Share of the limit: spent solid, held fainter, the line is the limit. The fullest {BUDGET_BARS}.",
-            )
-            notifications(view.notifications, view.health.now)
-        agents(view)
-
-
-live()
+    ),
+    file_name=f"spend-{org_id}-{month.today.isoformat()}.html",
+    mime="text/html",
+    icon=":material/print:",
+    on_click="ignore",
+    help="One file to print or to send: what this page shows now.",
+    key="report",
+)  # fmt: skip

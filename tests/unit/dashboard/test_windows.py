@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from dashboard.frame import DELIVERY_JOBS, silence
-from dashboard.reading import Health
-from dashboard.windows import RANGES, first_range, month_of, today_of, window_of
+from dashboard.head import DELIVERY_JOBS, silence
+from dashboard.reading.base import Health
+from dashboard.windows import RANGES, month_of, today_of, window_of
 from engine.ledger.queries.decisions import DecisionCursor
 
 NOW = datetime(2026, 11, 23, 9, 42, 10, 5, tzinfo=UTC)
@@ -17,11 +17,6 @@ def test_a_range_is_whole_buckets_and_includes_the_current_one(range_key: str) -
     step = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}[grain]
     assert window.end - window.start == step * buckets
     assert window.end - step <= NOW < window.end
-
-
-def test_a_young_ledger_opens_on_its_last_hour_and_an_older_one_on_a_day() -> None:
-    assert first_range(NOW - timedelta(hours=1, minutes=59), NOW) == "1h"
-    assert first_range(NOW - timedelta(hours=2), NOW) == "24h"
 
 
 def test_minutes_before_the_ledger_are_left_out_down_to_the_last_ten() -> None:

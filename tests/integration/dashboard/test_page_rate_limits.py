@@ -1,0 +1,126 @@
+"""The Rate limits page: its numbers against the rows, its states, its links."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import dashboard
+from dashboard.wording import percent
+from engine.document.load import parse_document
+from engine.document.store import publish_document
+from engine.ledger.database import Database
+from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
+
+APP = Path(dashboard.__file__).with_name("app.py")
+PAGE = "app_pages/rate_limits.py"
+RATES = {"rate_per_minute": "minute", "rate_per_hour": "hour", "rate_per_day": "day"}
+DOCUMENT = {
+    "organization": "acme",
+    "rate_limits": [{"id": "each-user", "per": "user", "requests_per_minute": 10, "requests_per_hour": 100}],
+}
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
+    """A busy week, which these tests only read."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('rates') / 'ledger.db'}"
+    database = Database(url)
+    seeded = seed_ledger(database, now=datetime.now(UTC), days=7, per_day=150)
+    publish_document(database, parse_document(DOCUMENT, "test"), author="test", reason="test")
+    database.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BURSAR_DATABASE_URL", url)
+        yield seeded
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def open_page(**parameters: str) -> AppTest:
+    """The page as a visitor with this address sees it first."""
+    # By a page without the filters: what is chosen on one page must not be there on the next.
+    app = AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/health.py")
+    app.run().switch_page(PAGE)
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def text_of(app: AppTest) -> str:
+    blocks = (*app.title, *app.subheader, *app.caption, *app.markdown, *app.info, *app.warning, *app.error)
+    return "\n".join(str(block.value) for block in (*blocks, *app.success)).replace("\\", "")
+
+
+def test_every_number_is_that_of_the_rows(ledger: SeededLedger) -> None:
+    app = open_page()
+    assert not app.exception
+    shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    start = ledger.now.replace(second=0, microsecond=0) - timedelta(minutes=59)
+    hour = [row for row in ledger.decisions if row["at"] >= start]
+    throttled = sum(row["reason"] in RATES for row in hour)
+    lately = sum(row["fail_open"] for row in hour if row["at"] >= ledger.now - timedelta(minutes=5))
+    assert shown["429s, last hour"] == (str(throttled), f"{percent(throttled / len(hour))} of {len(hour)} calls")
+    assert shown["Fail-open now"][0] == str(lately)
+    assert list(shown) == ["Redis p95", "Fail-open now", "429s, last hour", "Limits used up"]
+
+
+def test_the_table_has_each_scope_under_pressure_with_its_denials_and_its_limit(ledger: SeededLedger) -> None:
+    table = open_page(range="7d").dataframe(key="scopes").value
+    start = ledger.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
+    denied = Counter(RATES[row["reason"]] for row in ledger.decisions if row["reason"] in RATES and row["at"] >= start)
+    assert dict(zip(table["Window"], table["429s"], strict=True)) == dict(denied)
+    minute = table[table["Window"] == "minute"].iloc[0]
+    assert (minute["Scope"], minute["Limit"], minute["Tier"], minute["Peak"]) == ("user-001", "10", "user", 100.0)
+
+
+def test_a_link_to_one_scope_narrows_the_table_and_can_be_widened_again(ledger: SeededLedger) -> None:
+    app = open_page(limit="each-user", scope="nobody")
+    assert "Scopes: only each-user of nobody" in text_of(app)
+    assert "No scope came to half of a limit here" in text_of(app)
+    app = next(button for button in app.button if button.label == "Show all scopes").click().run()
+    assert len(app.dataframe(key="scopes").value)
+    assert "scope" not in app.query_params
+
+
+def test_filters_that_match_no_call_say_so_and_nothing_of_the_limiter(ledger: SeededLedger) -> None:
+    app = open_page(agent="ghost")
+    assert not app.exception
+    assert app.metric[2].value == "0"
+    assert (app.metric[1].value, app.metric[1].delta) == ("0", "no calls just now")
+
+
+def test_a_viewer_sees_the_page(ledger: SeededLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BURSAR_LOCAL_ROLE", "viewer")
+    app = open_page()
+    assert not app.exception
+    assert app.metric
+
+
+def test_only_alerts_and_rate_limits_look_again_by_themselves() -> None:
+    pages = Path(dashboard.__file__).parent
+    live = {path.name for path in pages.rglob("*.py") if "run_every" in path.read_text(encoding="utf-8")}
+    assert {name.removesuffix("_list.py").removesuffix(".py") for name in live} == {"alerts", "rate_limits", "frame"}
+
+
+def test_an_organization_without_calls_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BURSAR_DATABASE_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    seed_empty_organization(database, now=datetime.now(UTC))
+    database.close()
+    app = open_page()
+    assert not app.exception
+    assert "Run `bursar demo`" in text_of(app)
+
+
+def test_a_database_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://bursar:secret@127.0.0.1:1/ledger")
+    app = open_page()
+    assert not app.exception
+    assert "The ledger database cannot be read." in text_of(app)
+    assert "secret" not in text_of(app)
