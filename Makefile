@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine any of them is a good first command.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench bench-alerts bench-calibration bench-ledger test lint mutants soak lock test-browser-setup clean
+.PHONY: help setup demo bench bench-alerts bench-calibration bench-ledger bench-pages screenshots test lint mutants soak lock test-browser-setup clean
 
 # Four at most: tests that start real servers gain nothing from more, and a big machine would start dozens.
 TEST_JOBS ?= logical --maxprocesses=4
@@ -49,6 +49,21 @@ bench-ledger: ## Measure a large ledger: pages and writer; ROWS=200_000, JSON=FI
 	@stopped=; trap 'stopped=yes' INT; \
 	scripts/setup.sh dev && .venv/bin/python -m benchmarks.ledger $${ROWS:+--rows "$$ROWS"} \
 		$${JSON:+--json "$$JSON"} $${KEEP:+--keep "$$KEEP"} $(BENCH_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+bench-pages: ## Measure how soon pages are whole in a browser; ROWS=200_000, JSON=FILE, KEEP=DIR
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh dev && .venv/bin/python -m benchmarks.pages $${ROWS:+--rows "$$ROWS"} \
+		$${JSON:+--json "$$JSON"} $${KEEP:+--keep "$$KEEP"} $(BENCH_FLAGS); \
+	status=$$?; \
+	if [ -n "$$stopped" ]; then exit 0; fi; \
+	exit $$status
+
+screenshots: ## Pictures of every page from the demo: DIR=pictures; about 3 minutes
+	@stopped=; trap 'stopped=yes' INT; \
+	scripts/setup.sh dev && .venv/bin/python -m scripts.screenshots --dir "$${DIR:-pictures}" $(SCREENSHOTS_FLAGS); \
 	status=$$?; \
 	if [ -n "$$stopped" ]; then exit 0; fi; \
 	exit $$status

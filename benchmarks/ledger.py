@@ -54,7 +54,7 @@ def run(console: Console, arguments: argparse.Namespace) -> None:
     with private_postgres(arguments.keep) as server:
         server.start(LOADING)
         with contextlib.closing(Database(server.url)) as database:
-            fill_seconds = _filled(console, database, arguments.rows)
+            fill_seconds = fill_unless_kept(console, database, arguments.rows)
         # What was loaded goes to the disk now, not while something is measured.
         os.sync()
         server.start(SERVING)
@@ -66,7 +66,7 @@ def run(console: Console, arguments: argparse.Namespace) -> None:
     ledger_report.show(Console(), results)
 
 
-def _filled(console: Console, database: Database, rows: int) -> float | None:
+def fill_unless_kept(console: Console, database: Database, rows: int) -> float | None:
     """Have so many decisions in the database; the seconds it took, None when they were there."""
     from benchmarks.ledger_fill import fill, kept_decisions
     from engine.clock import utc_now
@@ -80,9 +80,9 @@ def _filled(console: Console, database: Database, rows: int) -> float | None:
     if there is not None:
         raise CannotRun(f"the kept ledger has {there:,} decisions; ask for ROWS={there} or name another folder")
     started = time.monotonic()
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task(f"Making up {rows:,} decisions", total=rows)
-        fill(database, rows, now=utc_now(), after_rows=_advancing(progress, task))
+        fill(database, rows, now=utc_now(), after_rows=advancing(progress, task))
     return time.monotonic() - started
 
 
@@ -101,9 +101,9 @@ def _measured(
     with database.read() as connection:
         filled = look_around(connection, newest_decision(connection))
     asked = cases(filled)
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task(f"{len(asked)} questions", total=len(asked) * arguments.rounds)
-        timings = time_cases(database, asked, arguments.rounds, lambda: _advancing(progress, task)(1))
+        timings = time_cases(database, asked, arguments.rounds, lambda: advancing(progress, task)(1))
         slowest = max(timings, key=lambda name: timings[name].p95)
         plans = plans_of(database, asked[slowest])
         progress.update(task, description="The ledger writer")
@@ -152,7 +152,7 @@ def _database_beside(url: str) -> Iterator[str]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description="Measure a large ledger.")
-    parser.add_argument("--rows", type=_rows, default=ROWS, metavar="N", help=f"decisions, default {ROWS:_}")
+    parser.add_argument("--rows", type=rows_of, default=ROWS, metavar="N", help=f"decisions, default {ROWS:_}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the database in DIR, or use the one there")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="so many times each question")
@@ -165,8 +165,8 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _rows(text: str) -> int:
-    """A whole number, with or without underscores."""
+def rows_of(text: str) -> int:
+    """A whole number of decisions, with or without underscores."""
     try:
         rows = int(text)
     except ValueError:
@@ -176,7 +176,7 @@ def _rows(text: str) -> int:
     return rows
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -184,7 +184,7 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal)
 
 
-def _advancing(progress: Progress, task: int) -> Callable[[int], None]:
+def advancing(progress: Progress, task: int) -> Callable[[int], None]:
     def advance(count: int) -> None:
         progress.advance(task, count)  # type: ignore[arg-type]
         progress.refresh()

@@ -17,7 +17,7 @@ NOT_A_PAGE = {
     "count_decisions", "decision_batch", "decisions_stored",
     "add_review", "made_reviews", "stored_review", "review_labels", "days_by_agent", "counters_of_period",
     "named_counters", "counters_between", "counters_that_denied", "largest_residuals", "count_recorded", "count_late",
-    "channel_states",
+    "channel_states", "database_clock",
 }  # fmt: skip
 """Of the export, the demo, jobs and reviews: nobody waits for a page. `decision_batch` is measured all the same."""
 _KINDS = (

@@ -11,6 +11,7 @@ from benchmarks.ledger_filled import Filled
 from benchmarks.ledger_world import ORG
 from engine.ledger.queries import decisions, export
 from engine.ledger.queries.decisions import DecisionFilter
+from engine.ledger.queries.linked_alerts import linked_alerts
 from engine.ledger.queries.user_days import user_days
 from engine.ledger.queries.where_to_look import hours_with_matches
 from engine.ledger.rollups import bucket_of
@@ -88,6 +89,9 @@ def decision_cases(filled: Filled) -> Iterator[Case]:
     yield "find_decision", lambda c: decisions.find_decision(c, ORG, record.decision_id)
     yield "decision_events", lambda c: decisions.decision_events(c, ORG, record.decision_id)
     yield "decision_neighbours", lambda c: decisions.decision_neighbours(c, record)
+    names = ("budget_id", "scope", "period", "period_label")
+    counters = [tuple(each[name] for name in names) for each in record.tests["counters"]]
+    yield "linked_alerts", lambda c: linked_alerts(c, ORG, counters, [record.at])
     yield (
         "decision_batch: newest hour",
         lambda c: export.decision_batch(c, ORG, DecisionFilter.within(last(filled, 1 / 24)), after=None),

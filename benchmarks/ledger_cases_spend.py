@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.ledger_asks import Case, at_present, each, given, last
 from benchmarks.ledger_filled import Filled
-from benchmarks.ledger_world import ORG
+from benchmarks.ledger_world import ORG, agents
 from engine.ledger.queries import (
     budgets,
     coverage,
@@ -46,6 +46,7 @@ def spend_cases(filled: Filled) -> Iterator[Case]:
         parts = replace(month, **dimensions), replace(before, **dimensions)
         yield f"spend_moves: month, agent, {words}", given(parts, lambda c, p: spend.spend_moves(c, *p, "agent"))
     providers = [filled.provider, filled.rare_provider]
+    every_agent = [agent.agent_id for agent in agents()][:50]
     yield from each("spend_by_day", filled, 30, lambda c, part: spend_days.spend_by_day(c, part, "provider", providers))
     yield "spend_by_day: 90 days", lambda c: spend_days.spend_by_day(c, last(filled, 90), "provider", providers)
     for days in (30, 90):
@@ -55,6 +56,16 @@ def spend_cases(filled: Filled) -> Iterator[Case]:
                 days,
                 lambda c, d: spend_days.spend_by_day(
                     c, last(filled, d), "provider", providers, zone="America/New_York"
+                ),
+            ),
+        )
+    for split in ("agent", "team"):
+        yield (
+            f"spend_by_day: 36 days, each {split}, New York",
+            given(
+                split,
+                lambda c, s: spend_days.spend_by_day(
+                    c, last(filled, 36), s, every_agent if s == "agent" else [filled.team], zone="America/New_York"
                 ),
             ),
         )
@@ -115,6 +126,11 @@ def estimate_cases(filled: Filled) -> Iterator[Case]:
                 f"daily_totals: {label}",
                 given((days, percents), lambda c, given: variance.daily_totals(c, given[0], with_percents=given[1])),
             )
+    yield "segment_names: 90 days", lambda c: variance.segment_names(c, ORG, since=end - timedelta(days=90))
+    yield (
+        "agents_of_team: 90 days",
+        lambda c: names.agents_of_team(c, ORG, filled.team, since=filled.now - timedelta(days=90)),
+    )
     yield from each("settled_sample", filled, 28, estimates.settled_sample)
     yield from each("top_residuals", filled, 28, estimates.top_residuals)
     for words, model in (("", filled.record.model), (", never", "never")):

@@ -11,9 +11,12 @@ from benchmarks.ledger_filled import Filled
 from benchmarks.ledger_world import ORG
 from engine.ledger.queries import (
     alerts,
+    channels,
+    diagnosis,
     health,
     latency,
     notifications,
+    on_call,
     policy_denials,
     progress,
     rate_limits,
@@ -45,6 +48,11 @@ def alert_cases(filled: Filled) -> Iterator[Case]:
     yield "find_alert: none", lambda c: alerts.find_alert(c, ORG, "never")
     yield "alert_notifications", lambda c: alerts.alert_notifications(c, ORG, "alert-0")
     yield "rule_quality", lambda c: alerts.rule_quality(c, ORG, since=month)
+    yield "alert_numbers", lambda c: on_call.alert_numbers(c, ORG)
+    yield "worst_alerts: open", lambda c: on_call.worst_alerts(c, ORG, alerts.AlertFilter(unresolved=True))
+    yield "worst_alerts: resolved", lambda c: on_call.worst_alerts(c, ORG, alerts.AlertFilter("resolved", start=month))
+    yield "alert_acts", lambda c: on_call.alert_acts(c, ORG, "alert-0")
+    yield "recent_messages", lambda c: on_call.recent_messages(c, ORG)
     yield "recent_notifications", lambda c: notifications.recent_notifications(c, ORG)
 
 
@@ -58,6 +66,7 @@ def rate_limit_cases(filled: Filled) -> Iterator[Case]:
     for days in (1, 7):
         yield f"scope_pressure: {days} days", given(days, lambda c, d: rate_limits.scope_pressure(c, last(filled, d)))
         yield f"scope_heat: {days} days", given(days, lambda c, d: rate_limits.scope_heat(c, last(filled, d)))
+        yield f"tier_denials: {days} days", given(days, lambda c, d: rate_limits.tier_denials(c, last(filled, d)))
 
 
 def policy_cases(filled: Filled) -> Iterator[Case]:
@@ -76,17 +85,21 @@ def policy_cases(filled: Filled) -> Iterator[Case]:
 
 def health_cases(filled: Filled) -> Iterator[Case]:
     """Its cases."""
+    hour = filled.now - timedelta(hours=1)
     yield "list_organizations", health.list_organizations
     yield "drained_through", lambda c: health.drained_through(c, ORG)
     yield "ledger_lag", lambda c: health.ledger_lag(c, ORG, filled.now)
     yield "last_successes", health.last_successes
     yield "job_states", health.job_states
+    yield "latest_redis_reading", health.latest_redis_reading
+    yield "last_tests", lambda c: channels.last_tests(c, ORG, filled.now)
+    yield "outdated_decisions", lambda c: diagnosis.outdated_decisions(c, ORG, 3, since=hour)
+    yield "undelivered", lambda c: diagnosis.undelivered(c, ORG, given_up_since=hour)
     yield "waiting_in_stream", lambda c: health.waiting_in_stream(c, ORG)
     yield "backlog", lambda c: health.backlog(c, ORG)
     yield "latency_bins: 1 hour", lambda c: latency.latency_bins(c, last(filled, 1 / 24), "check_us")
     yield "latency_bins: 30 days", lambda c: latency.latency_bins(c, last(filled, 30), "prepare_us")
     yield "latency_series: 7 days", lambda c: latency.latency_series(c, last(filled, 7), "check_us", grain="hour")
-    hour = filled.now - timedelta(hours=1)
     yield "alerts_fired_since", lambda c: progress.alerts_fired_since(c, ORG, hour)
     yield "notifications_delivered_since", lambda c: progress.notifications_delivered_since(c, ORG, hour)
     yield "is_settled", lambda c: progress.is_settled(c, ORG, hour)
