@@ -57,14 +57,14 @@ def filter_row(ranges: Sequence[str], default: str, *, parts: bool = True) -> Fi
             del st.query_params["range"]
         st.session_state["range"] = st.query_params.get("range", default)
         chosen = st.segmented_control(
-            "Range", list(ranges), required=True, key="range", on_change=_put, args=("range", default),
+            "Range", list(ranges), required=True, key="range", on_change=put_in_address, args=("range", default),
             format_func=lambda key: RANGES[key][0].removeprefix("the last ") if len(key) > 3 else key,
             width="content",
         )  # fmt: skip
         organization_choice()
-        team = _choice("Team", "team", names.teams) if parts else None
-        provider = _choice("Provider", "provider", names.providers) if parts else None
-        agent = _choice("Agent", "agent", names.agents) if parts else None
+        team = choice("Team", "team", names.teams) if parts else None
+        provider = choice("Provider", "provider", names.providers) if parts else None
+        agent = choice("Agent", "agent", names.agents) if parts else None
     return Filters(chosen or default, team, provider, agent)
 
 
@@ -75,9 +75,9 @@ def part_row() -> Filters:
         organization_choice()
         return Filters(
             "",
-            _choice("Team", "team", names.teams),
-            _choice("Provider", "provider", names.providers),
-            _choice("Agent", "agent", names.agents),
+            choice("Team", "team", names.teams),
+            choice("Provider", "provider", names.providers),
+            choice("Agent", "agent", names.agents),
         )
 
 
@@ -92,22 +92,23 @@ def organization_choice() -> None:
 def _change_organization() -> None:
     # Another organization has other teams and agents: what was narrowed to them would show nothing.
     st.query_params.clear()
-    _put("org")
+    put_in_address("org")
 
 
-def _choice(label: str, key: str, names: Sequence[str]) -> str | None:
+def choice(label: str, key: str, names: Sequence[str], *, none: str = "All", width: int = 170) -> str | None:
+    """One of the names, or none of them, as the address says."""
     asked = st.query_params.get(key)
     # What no name can be is shown as it is, and matches nothing: leaving it out would show everything instead.
     st.session_state[key] = as_name(asked) if asked else None
     chosen = st.selectbox(
-        label, [name for name in names if name], index=None, placeholder="All", key=key, on_change=_put, args=(key,),
+        label, [name for name in names if name], index=None, placeholder=none, key=key, on_change=put_in_address,
         # A link may name one that has not called for long.
-        accept_new_options=True, width=170,
+        args=(key,), accept_new_options=True, width=width,
     )  # fmt: skip
     return as_name(chosen) if chosen else None
 
 
-def _put(key: str, usual: str | None = None) -> None:
+def put_in_address(key: str, usual: str | None = None) -> None:
     """Put what was chosen into the address, from which the widget takes it.
 
     Not by `bind="query-params"`: Streamlit drops what is bound on one page from every link to another page.

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
+from dashboard.cards import Number, number_row
 from dashboard.frame import failures_explained, organization
 from dashboard.head import is_silent
 from dashboard.notices import marks_of, severity_badge
@@ -52,35 +53,46 @@ def live_numbers() -> None:
     with failures_explained(retry=False):
         view, health = read_numbers(ledger_url(), organization()), read_health(ledger_url(), organization())
         numbers = view.numbers
-        cards = st.grid(5, min_column_width=150)
-        cards.metric(
-            "Firing", count(numbers.firing), border=True,
-            delta=f"{count(numbers.unattended)} unattended" if numbers.unattended else "all attended to",
-            delta_color="inverse" if numbers.unattended else "off", delta_arrow="off",
-            help="Critical and warning alerts that fire now. Unattended: nobody has acknowledged them, and "
-            "nothing hides them.",
-        )  # fmt: skip
-        cards.metric(
-            "Acknowledged", count(numbers.acknowledged), border=True, delta="for 24 h at most", delta_color="off",
-            delta_arrow="off", help="Open alerts that somebody has taken on: no repeats and no escalation.",
-        )  # fmt: skip
-        cards.metric(
-            "Recovering", count(numbers.recovering), border=True, delta="over when it lasts", delta_color="off",
-            delta_arrow="off", help="Open alerts whose value is at the clear level again.",
-        )  # fmt: skip
-        cards.metric(
-            "Silenced", count(numbers.hidden), border=True, delta="nobody is told", delta_color="off",
-            delta_arrow="off", help="Open alerts hidden by a silence, or by another alert that says it already.",
-        )  # fmt: skip
         evaluated, silent = health.last_successes.get("evaluate"), is_silent(health, "evaluate")
         failing = f"{plural(len(view.failing), 'rule')} cannot be evaluated" if view.failing else ""
         ago = "" if evaluated is None else f"{duration(health.now - evaluated)} ago"
-        cards.metric(
-            "Last evaluation", "Never" if evaluated is None else f"{evaluated:%H:%M:%S}", border=True,
-            delta=failing or (f"silent: {ago or 'no worker yet'}" if silent else ago),
-            delta_color="inverse" if silent or failing else "off", delta_arrow="off",
-            help="When the rules were evaluated last, in UTC. When that stops, alerts neither fire nor end.",
-        )  # fmt: skip
+        number_row(
+            [
+                Number(
+                    "Firing",
+                    count(numbers.firing),
+                    f"{count(numbers.unattended)} unattended" if numbers.unattended else "all attended to",
+                    "Critical and warning alerts that fire now. Unattended: nobody has acknowledged them, and nothing "
+                    "hides them.",
+                    "red" if numbers.unattended else "off",
+                ),
+                Number(
+                    "Acknowledged",
+                    count(numbers.acknowledged),
+                    "for 24 h at most",
+                    "Open alerts that somebody has taken on: no repeats and no escalation.",
+                ),
+                Number(
+                    "Recovering",
+                    count(numbers.recovering),
+                    "over when it lasts",
+                    "Open alerts whose value is at the clear level again.",
+                ),
+                Number(
+                    "Silenced",
+                    count(numbers.hidden),
+                    "nobody is told",
+                    "Open alerts hidden by a silence, or by another alert that says it already.",
+                ),
+                Number(
+                    "Last evaluation",
+                    "Never" if evaluated is None else f"{evaluated:%H:%M:%S}",
+                    failing or (f"silent: {ago or 'no worker yet'}" if silent else ago),
+                    "When the rules were evaluated last, in UTC. When that stops, alerts neither fire nor end.",
+                    "red" if silent or failing else "off",
+                ),
+            ]
+        )
 
 
 @st.fragment(run_every=LOOK_EVERY)

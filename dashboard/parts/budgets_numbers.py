@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.cards import MOST_ROWS, download
+from dashboard.cards import MOST_ROWS, Number, download, number_row
 from dashboard.charts.budgets import counter_name
 from dashboard.frame import organization
 from dashboard.reading.budgets import Caller
 from dashboard.reading.budgets_counters import Counter, Standing
-from dashboard.wording import count, money, named, plain, plural
+from dashboard.wording import count, money, named, plural
 
 MOST_NAMED = 8
 
@@ -23,52 +23,41 @@ def show_numbers(counters: Sequence[Counter], without: Sequence[Caller], agents:
     soft = sum(counter.standing == "over" and counter.full for counter in counters)
     of_counters = f"of {plural(len(counters), 'counter')}" if counters else "no counter"
     unlimited = sorted({caller.agent_id for caller in without})
-    cards = st.grid(4, min_column_width=160, key="numbers")
-    cards.metric(
-        "Blocked",
-        count(standing["blocked"]),
-        help=plain(
-            "Hard budgets that are full, spent and held together, or that have denied a call and have less left than "
-            f"a usual call costs.{_named(counters, 'blocked')}"
-        ),
-        delta=of_counters,
-        delta_color="red" if standing["blocked"] else "green",
-        delta_arrow="off",
-        border=True,
-    )
-    cards.metric(
-        "Forecast over",
-        count(standing["over"]),
-        help=plain(
-            "Budgets that reach their limit before their period ends, if the pace of the last 7 days goes on. Soft "
-            f"budgets that are over already are among them.{_named(counters, 'over')}"
-        ),
-        delta=f"{soft} over already" if soft else "before their period ends",
-        delta_color="orange" if standing["over"] else "green",
-        delta_arrow="off",
-        border=True,
-    )
-    cards.metric(
-        "On track",
-        count(standing["on track"]),
-        help="Budgets that last until their period ends, at the pace of the last 7 days.",
-        delta=of_counters,
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-    )
     names = ", ".join(unlimited[:MOST_NAMED]) + (", …" if len(unlimited) > MOST_NAMED else "")
-    cards.metric(
-        "Without a budget",
-        count(len(unlimited)),
-        help=plain(
-            "Agents of the document, and agents that called this month, whose calls no budget with a money limit "
-            f"counts.{f' {names}.' if names else ''} A budget per user does not count here: it bounds no agent."
-        ),
-        delta=f"of {plural(agents, 'agent')}" if agents else "no agent",
-        delta_color="orange" if unlimited else "green",
-        delta_arrow="off",
-        border=True,
+    number_row(
+        [
+            Number(
+                "Blocked",
+                count(standing["blocked"]),
+                of_counters,
+                "Hard budgets that are full, spent and held together, or that have denied a call and have less left "
+                f"than a usual call costs.{_named(counters, 'blocked')}",
+                "red" if standing["blocked"] else "green",
+            ),
+            Number(
+                "Forecast over",
+                count(standing["over"]),
+                f"{soft} over already" if soft else "before their period ends",
+                "Budgets that reach their limit before their period ends, if the pace of the last 7 days goes on. Soft "
+                f"budgets that are over already are among them.{_named(counters, 'over')}",
+                "orange" if standing["over"] else "green",
+            ),
+            Number(
+                "On track",
+                count(standing["on track"]),
+                of_counters,
+                "Budgets that last until their period ends, at the pace of the last 7 days.",
+            ),
+            Number(
+                "Without a budget",
+                count(len(unlimited)),
+                f"of {plural(agents, 'agent')}" if agents else "no agent",
+                "Agents of the document, and agents that called this month, whose calls no budget with a money limit "
+                f"counts.{f' {names}.' if names else ''} A budget per user does not count here: it bounds no agent.",
+                "orange" if unlimited else "green",
+            ),
+        ],
+        key="numbers",
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
+from dashboard.filters import choice
 from dashboard.frame import organization
 from dashboard.narrowing import FROM, NAMES, TO, Narrowing, as_name, read_instant
 from dashboard.reading.base import ledger_url, read_live, read_names
@@ -29,7 +30,7 @@ def decision_filters() -> tuple[DecisionFilter, Narrowing]:
             "Outcome", OUTCOMES, index=None, placeholder="Any", key="outcome", bind="query-params", width=100
         )
         reason = _reason()
-        agent = _choice("Agent", "agent", names.agents)
+        agent = choice("Agent", "agent", names.agents, none="Any", width=_WIDTH)
         user = st.text_input("User", placeholder="An exact id", key="user", bind="query-params", width=110)
         start, end = _instant("From (UTC)", FROM), _instant("To (UTC)", TO)
     with st.container(horizontal=True, vertical_alignment="center", key="more"):
@@ -53,7 +54,7 @@ def _more(teams: Sequence[str], providers: Sequence[str]) -> dict[str, str]:
     set_ = sum(bool(st.session_state.get(name) or st.query_params.get(name)) for name in NAMES)
     with st.popover(f"More filters ({set_})" if set_ else "More filters", icon=":material/tune:", key="more_filters"):
         options = {"team": teams, "provider": providers, **_from_document(document)}
-        found = {name: _choice(name.capitalize(), name, options[name]) for name in NAMES}
+        found = {name: choice(name.capitalize(), name, options[name], none="Any", width=_WIDTH) for name in NAMES}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -70,16 +71,6 @@ def _from_document(document: GovernanceDocument | None) -> dict[str, Sequence[st
 
 def _sorted(names: Iterable[str | None]) -> list[str]:
     return sorted({name for name in names if name})
-
-
-def _choice(label: str, key: str, names: Sequence[str]) -> str | None:
-    chosen: str | None = st.selectbox(
-        label, [name for name in names if name], index=None, placeholder="Any", key=key, bind="query-params",
-        # A link may name one that has not called for long.
-        accept_new_options=True, width=_WIDTH,
-    )  # fmt: skip
-    # What cannot be a name matches nothing: left out, all would be shown under a filter that looks as if it were set.
-    return as_name(chosen) if chosen else None
 
 
 def _reason() -> str | None:
@@ -125,6 +116,7 @@ def _to_address(key: str, name: str, value: str | None) -> None:
 def _clear() -> None:
     for name in _BOUND:
         st.session_state[name] = "" if name == "user" else None
+        st.query_params.pop(name, None)
     for key, name in (("reason", "reason"), (f"{FROM}_at", FROM), (f"{TO}_at", TO)):
         st.session_state[key] = None
         _to_address(key, name, None)

@@ -118,6 +118,7 @@ def _way_back(versions: Sequence[VersionRecord]) -> None:
 
 def _version_to_take(older: Sequence[int], live: int) -> int:
     version = st.selectbox("Back to version", older, key="rollback_version")
+    st.caption("All of it comes back: limits, raises that were ended since, and who had which role.")
     st.caption(f"Makes version {live + 1} with the content of the one chosen; version {live} stays in the list.")
     return int(version)
 

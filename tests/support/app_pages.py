@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import dashboard
@@ -11,9 +15,23 @@ import dashboard
 APP = Path(dashboard.__file__).with_name("app.py")
 
 
+@contextmanager
+def pages_of(ledger_url: str) -> Iterator[None]:
+    """Pages find this ledger in the environment, and keep nothing of it afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BURSAR_DATABASE_URL", ledger_url)
+        yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
 def open_page(name: str, **parameters: str) -> AppTest:
     """The page as a visitor who comes by this address sees it in a fresh session; `name` is that of its script."""
-    app = AppTest.from_file(str(APP), default_timeout=60).switch_page(f"app_pages/{name}.py")
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    if "_" in name:
+        # Before its first run Streamlit knows pages by the names of their scripts; these have another address.
+        app.switch_page("app_pages/decisions.py").run()
+    app.switch_page(f"app_pages/{name}.py")
     for key, value in parameters.items():
         app.query_params[key] = value
     return app.run()

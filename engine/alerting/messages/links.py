@@ -16,6 +16,8 @@ from engine.alerting.telling import Telling
 from engine.document.schema import GovernanceDocument
 
 _RANGES = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+_OFFERED = {"rate-limits": ("24h", "7d"), "policy-denials": ("24h", "7d", "30d")}
+"""Ranges of pages that do not have all, the shortest first."""
 _SPLITS = {"team": "Team", "provider": "Provider"}
 _MONTHS = {"month": "30d", "day": "24h"}
 _USAGE = "budget_usage_percentage"
@@ -39,17 +41,25 @@ def matter_page(telling: Telling, document: GovernanceDocument, dashboard_url: s
         case Topic.BUDGET:
             return _address(dashboard_url, "budgets", org=org, **_budget(telling))
         case Topic.TURNED_AWAY if metric == "policy_deny_count":
-            return _address(dashboard_url, "policy-denials", org=org, range=_length(telling), **_whose(calls))
+            return _address(
+                dashboard_url, "policy-denials", org=org, range=_offered("policy-denials", telling), **_whose(calls)
+            )
         case Topic.LATENCY if metric == "policy_evaluation_time_ms":
-            return _address(dashboard_url, "policy-denials", org=org, range=_length(telling), **_whose(calls))
+            return _address(
+                dashboard_url, "policy-denials", org=org, range=_offered("policy-denials", telling), **_whose(calls)
+            )
         case Topic.TURNED_AWAY if metric == "budget_overspend_count":
             return _address(dashboard_url, "budgets", org=org, **_whose(calls))
         case Topic.TURNED_AWAY:
             scope = _fullest(telling)
-            return _address(dashboard_url, "rate-limits", org=org, range=_length(telling), **_whose(calls), **scope)
+            return _address(
+                dashboard_url, "rate-limits", org=org, range=_offered("rate-limits", telling), **_whose(calls), **scope
+            )
         case Topic.FAIL_OPEN | Topic.LATENCY:
             # How long Redis takes is most of a check, and without it calls pass open.
-            return _address(dashboard_url, "rate-limits", org=org, range=_length(telling), **_whose(calls))
+            return _address(
+                dashboard_url, "rate-limits", org=org, range=_offered("rate-limits", telling), **_whose(calls)
+            )
         case Topic.VARIANCE:
             segment = {"model": calls.model, "complexity": label(telling.facts, "complexity")}
             return _address(dashboard_url, "estimates", org=org, **_whose(calls), **segment)
@@ -130,6 +140,14 @@ def _length(telling: Telling) -> str | None:
     """The range of a page that shows the rule's window."""
     window = telling.rule.window
     return _MONTHS.get(window) if isinstance(window, str) else _range(window)
+
+
+def _offered(page: str, telling: Telling) -> str | None:
+    """The shortest range of those that the page offers which shows the window, else its longest."""
+    wanted, offered = _length(telling), _OFFERED[page]
+    if wanted is None or wanted in offered:
+        return wanted
+    return offered[0] if wanted == "1h" else offered[-1]
 
 
 def _range(window: timedelta) -> str:

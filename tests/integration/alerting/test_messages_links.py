@@ -14,14 +14,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-import dashboard
 from dashboard.windows import RANGES
 from engine.alerting.messages import message_of
 from engine.ledger.database import Database
+from tests.support.app_pages import APP, open_page
 from tests.support.ledger_rows import SeededLedger, seed_ledger
 from tests.support.tellings import BUDGET_FACTS, DOCUMENT, RULES, URL, VARIANCE_FACTS, VARIANCE_LABELS, telling
-
-APP = Path(dashboard.__file__).with_name("app.py")
 
 
 @pytest.fixture
@@ -53,8 +51,8 @@ def links(database: Database, what: Any) -> tuple[str, str]:
 
 def script_of(name: str) -> str:
     """The script of the page at this path of an address."""
-    script = f"app_pages/{name.replace('-', '_')}.py"
-    assert APP.with_name("app_pages").joinpath(Path(script).name).is_file(), f"there is no page {name}"
+    script = name.replace("-", "_")
+    assert APP.with_name("app_pages").joinpath(f"{script}.py").is_file(), f"there is no page {name}"
     return script
 
 
@@ -64,8 +62,7 @@ def follow(link: str) -> AppTest:
     address = urlsplit(link)
     name = address.path.strip("/")
     query = {key: values[0] for key, values in parse_qs(address.query, strict_parsing=True).items()}
-    app = AppTest.from_file(str(APP), default_timeout=60).switch_page(script_of(name))
-    app = _addressed(app, query).run()
+    app = open_page(script_of(name), **query)
     assert not app.exception
     widgets = {element.key: element.value for element in (*app.selectbox, *app.text_input, *app.button_group)}
     for key, value in query.items():
@@ -74,12 +71,6 @@ def follow(link: str) -> AppTest:
             assert app.session_state[f"{key}_at"] == datetime.fromisoformat(value).replace(tzinfo=None)
         else:
             assert widgets[key] == value, f"the page does not take {key}={value}"
-    return app
-
-
-def _addressed(app: AppTest, query: dict[str, str]) -> AppTest:
-    for key, value in query.items():
-        app.query_params[key] = value
     return app
 
 
@@ -153,19 +144,18 @@ def test_every_message_names_the_page_of_its_own_alert(database: Database, ledge
     what = replace(telling(facts=BUDGET_FACTS, now=ledger.now), alert_id=seen["alert_id"])
     with database.read() as connection:
         told = message_of(connection, what, DOCUMENT, dashboard_url=URL)
-    app = AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/alerts.py")
     query = {key: values[0] for key, values in parse_qs(urlsplit(told.alert_link).query).items()}
-    app = _addressed(app, query).run()
+    app = open_page("alerts", **query)
     assert seen["title"] in [each.value.replace("\\", "") for each in app.subheader]
 
 
 @pytest.mark.parametrize(
     ("rule", "facts", "labels", "page"),
     [
-        ("rate_limit_exceeded", {"value": "30"}, {}, "rate-limits?org=acme&range=1h"),
-        ("rate_limit_fail_open", {"value": "101"}, {}, "rate-limits?org=acme&range=1h"),
-        ("governance_check_latency", {"value": "60"}, {}, "rate-limits?org=acme&range=1h"),
-        ("policy_deny", {"value": "60"}, {"agent": "coder"}, "policy-denials?org=acme&range=1h&agent=coder"),
+        ("rate_limit_exceeded", {"value": "30"}, {}, "rate-limits?org=acme&range=24h"),
+        ("rate_limit_fail_open", {"value": "101"}, {}, "rate-limits?org=acme&range=24h"),
+        ("governance_check_latency", {"value": "60"}, {}, "rate-limits?org=acme&range=24h"),
+        ("policy_deny", {"value": "60"}, {"agent": "coder"}, "policy-denials?org=acme&range=24h&agent=coder"),
         ("cost_variance", VARIANCE_FACTS, VARIANCE_LABELS,
          "estimates?org=acme&provider=azure_openai&agent=coder&model=gpt-4o&complexity=complex"),
         ("unsettled_holds", {"value": "0.03"}, {}, "estimates?org=acme"),
@@ -183,7 +173,7 @@ def test_the_fullest_scope_of_a_rate_limit_is_named(database: Database, ledger: 
     rule = replace(RULES["rate_limit_exceeded"], metric="rate_limit_remaining")
     fullest = [{"rate_limit": "each-user", "per": "user", "scope": "ann", "window": "minute", "left_permille": 20}]
     page, _ = links(database, telling(rule, facts={"fullest": fullest}, labels={}, now=ledger.now))
-    assert page == f"{URL}/rate-limits?org=acme&range=1h&limit=each-user&scope=ann"
+    assert page == f"{URL}/rate-limits?org=acme&range=24h&limit=each-user&scope=ann"
 
 
 def test_every_link_of_every_shipped_rule_is_taken_by_its_page(database: Database, ledger: SeededLedger) -> None:

@@ -29,7 +29,7 @@ from engine.ledger.tables import alerts, budget_usage
 from engine.reviews.content import BudgetAdvice, Compared, MonthlyReview, review_to_json
 from engine.service import GovernanceService
 from engine.settings import Settings
-from tests.support.app_pages import open_page, text_of
+from tests.support.app_pages import open_page, pages_of, text_of
 from tests.support.ledger_rows import AGENTS, SeededLedger, seed_empty_organization, seed_ledger
 
 Row = dict[str, Any]
@@ -69,11 +69,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
         with database.write() as connection:
             connection.execute(alerts.insert(), [alert_about(seeded, "org", "acme", "month")])
             add_review(connection, "acme", "monthly", "2026-10", review_to_json(review()), made_at=seeded.now)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BURSAR_DATABASE_URL", url)
+    with pages_of(url):
         yield seeded
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from sqlalchemy import insert, select, update
 from streamlit.testing.v1 import AppTest
 
@@ -21,7 +20,7 @@ from engine.document.store import publish_document
 from engine.ledger.database import Database
 from engine.ledger.tables import alerts, audit_log, crossings, events
 from engine.money import format_usd
-from tests.support.app_pages import open_page, text_of
+from tests.support.app_pages import open_page, pages_of, text_of
 from tests.support.ledger_rows import Row, SeededLedger, seed_empty_organization, seed_ledger
 
 DOCUMENT = {
@@ -48,11 +47,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
         )  # fmt: skip
     _set_off_an_alert(database, _settled(seeded))
     database.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BURSAR_DATABASE_URL", url)
+    with pages_of(url):
         yield seeded
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def _settled(ledger: SeededLedger) -> Row:

@@ -8,20 +8,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
-import dashboard
 from dashboard.filters import Filters
 from dashboard.parts.policy_table import link_of
 from dashboard.wording import percent, plural
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
+from tests.support.app_pages import open_page, pages_of, text_of
 from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
 
-APP = Path(dashboard.__file__).with_name("app.py")
-PAGE = "app_pages/policy_denials.py"
+PAGE = "policy_denials"
 POLICY = ("policy_deny", "policy_no_allow", "policy_error")
 DOCUMENT = {
     "organization": "acme",
@@ -44,30 +41,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
     seeded = seed_ledger(database, now=datetime.now(UTC), days=14, per_day=70)
     publish_document(database, parse_document(DOCUMENT, "test"), author="test", reason="test")
     database.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BURSAR_DATABASE_URL", url)
+    with pages_of(url):
         yield seeded
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
-def open_page(**parameters: str) -> AppTest:
-    """The page as a visitor with this address sees it first."""
-    # By a page without the filters: what is chosen on one page must not be there on the next.
-    app = AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/health.py")
-    app.run().switch_page(PAGE)
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    return app.run()
-
-
-def text_of(app: AppTest) -> str:
-    blocks = (*app.title, *app.subheader, *app.caption, *app.markdown, *app.info, *app.warning, *app.error)
-    return "\n".join(str(block.value) for block in (*blocks, *app.success)).replace("\\", "")
 
 
 def test_every_number_is_that_of_the_rows(ledger: SeededLedger) -> None:
-    app = open_page(range="7d")
+    app = open_page(PAGE, range="7d")
     assert not app.exception
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     start = ledger.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
@@ -85,7 +64,7 @@ def test_every_number_is_that_of_the_rows(ledger: SeededLedger) -> None:
 
 
 def test_the_table_has_every_policy_with_its_denials(ledger: SeededLedger) -> None:
-    table = open_page(range="7d").dataframe(key="policies").value
+    table = open_page(PAGE, range="7d").dataframe(key="policies").value
     start = ledger.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
     denied = sum(row["reason"] == "policy_deny" for row in ledger.decisions if row["at"] >= start)
     by_id = {row["Policy"]: row for row in table.to_dict("records")}
@@ -95,14 +74,14 @@ def test_the_table_has_every_policy_with_its_denials(ledger: SeededLedger) -> No
 
 
 def test_what_shadow_policies_would_deny_is_counted(ledger: SeededLedger) -> None:
-    app = open_page(range="7d")
+    app = open_page(PAGE, range="7d")
     start = ledger.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
     matched = [row["tests"]["policy"]["shadow"]["matched"] for row in ledger.decisions if row["at"] >= start]
     assert app.dataframe[-1].value["Would deny"].sum() == sum(map(bool, matched)) > 0
 
 
 def test_a_link_to_one_policy_shows_that_one_only(ledger: SeededLedger) -> None:
-    app = open_page(policy="block_dev")
+    app = open_page(PAGE, policy="block_dev")
     assert list(app.dataframe(key="policies").value["Policy"]) == ["block_dev"]
     app = next(button for button in app.button if button.label == "Show all policies").click().run()
     assert len(app.dataframe(key="policies").value) > 1
@@ -120,7 +99,7 @@ def test_a_row_leads_to_the_calls_that_it_counts() -> None:
 
 
 def test_one_call_is_explained_condition_by_condition_with_what_would_make_it_allowed(ledger: SeededLedger) -> None:
-    app = open_page()
+    app = open_page(PAGE)
     app.selectbox(key="explain_agent").set_value("visitor")
     app.text_input(key="explain_environment").set_value("development")
     app = next(button for button in app.button if button.label == "Explain").click().run()
@@ -135,7 +114,7 @@ def test_one_call_is_explained_condition_by_condition_with_what_would_make_it_al
 
 
 def test_a_request_that_cannot_be_is_refused_in_a_sentence(ledger: SeededLedger) -> None:
-    app = open_page()
+    app = open_page(PAGE)
     app.text_input(key="explain_environment").set_value("development")
     app = next(button for button in app.button if button.label == "Explain").click().run()
     assert not app.exception
@@ -144,7 +123,7 @@ def test_a_request_that_cannot_be_is_refused_in_a_sentence(ledger: SeededLedger)
 
 def test_a_viewer_sees_the_page(ledger: SeededLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURSAR_LOCAL_ROLE", "viewer")
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     assert app.metric
 
@@ -154,14 +133,14 @@ def test_an_organization_without_calls_is_told_what_to_do(tmp_path: Path, monkey
     database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
     seed_empty_organization(database, now=datetime.now(UTC))
     database.close()
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     assert "run `bursar demo`" in text_of(app)
 
 
 def test_a_database_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://bursar:secret@127.0.0.1:1/ledger")
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     assert "The ledger database cannot be read." in text_of(app)
     assert "secret" not in text_of(app)

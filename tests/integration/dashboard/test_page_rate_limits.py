@@ -8,18 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.wording import percent
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
+from tests.support.app_pages import open_page, pages_of, text_of
 from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
 
-APP = Path(dashboard.__file__).with_name("app.py")
-PAGE = "app_pages/rate_limits.py"
+PAGE = "rate_limits"
 RATES = {"rate_per_minute": "minute", "rate_per_hour": "hour", "rate_per_day": "day"}
 DOCUMENT = {
     "organization": "acme",
@@ -35,30 +33,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
     seeded = seed_ledger(database, now=datetime.now(UTC), days=7, per_day=150)
     publish_document(database, parse_document(DOCUMENT, "test"), author="test", reason="test")
     database.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BURSAR_DATABASE_URL", url)
+    with pages_of(url):
         yield seeded
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
-def open_page(**parameters: str) -> AppTest:
-    """The page as a visitor with this address sees it first."""
-    # By a page without the filters: what is chosen on one page must not be there on the next.
-    app = AppTest.from_file(str(APP), default_timeout=60).switch_page("app_pages/health.py")
-    app.run().switch_page(PAGE)
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    return app.run()
-
-
-def text_of(app: AppTest) -> str:
-    blocks = (*app.title, *app.subheader, *app.caption, *app.markdown, *app.info, *app.warning, *app.error)
-    return "\n".join(str(block.value) for block in (*blocks, *app.success)).replace("\\", "")
 
 
 def test_every_number_is_that_of_the_rows(ledger: SeededLedger) -> None:
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     start = ledger.now.replace(second=0, microsecond=0) - timedelta(minutes=59)
@@ -71,7 +51,7 @@ def test_every_number_is_that_of_the_rows(ledger: SeededLedger) -> None:
 
 
 def test_the_table_has_each_scope_under_pressure_with_its_denials_and_its_limit(ledger: SeededLedger) -> None:
-    table = open_page(range="7d").dataframe(key="scopes").value
+    table = open_page(PAGE, range="7d").dataframe(key="scopes").value
     start = ledger.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
     denied = Counter(RATES[row["reason"]] for row in ledger.decisions if row["reason"] in RATES and row["at"] >= start)
     assert dict(zip(table["Window"], table["429s"], strict=True)) == dict(denied)
@@ -80,7 +60,7 @@ def test_the_table_has_each_scope_under_pressure_with_its_denials_and_its_limit(
 
 
 def test_a_link_to_one_scope_narrows_the_table_and_can_be_widened_again(ledger: SeededLedger) -> None:
-    app = open_page(limit="each-user", scope="nobody")
+    app = open_page(PAGE, limit="each-user", scope="nobody")
     assert "Scopes: only each-user of nobody" in text_of(app)
     assert "No scope came to half of a limit here" in text_of(app)
     app = next(button for button in app.button if button.label == "Show all scopes").click().run()
@@ -89,7 +69,7 @@ def test_a_link_to_one_scope_narrows_the_table_and_can_be_widened_again(ledger: 
 
 
 def test_filters_that_match_no_call_say_so_and_nothing_of_the_limiter(ledger: SeededLedger) -> None:
-    app = open_page(agent="ghost")
+    app = open_page(PAGE, agent="ghost")
     assert not app.exception
     assert app.metric[2].value == "0"
     assert (app.metric[1].value, app.metric[1].delta) == ("0", "no calls just now")
@@ -97,7 +77,7 @@ def test_filters_that_match_no_call_say_so_and_nothing_of_the_limiter(ledger: Se
 
 def test_a_viewer_sees_the_page(ledger: SeededLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURSAR_LOCAL_ROLE", "viewer")
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     assert app.metric
 
@@ -113,14 +93,14 @@ def test_an_organization_without_calls_is_told_what_to_do(tmp_path: Path, monkey
     database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
     seed_empty_organization(database, now=datetime.now(UTC))
     database.close()
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     assert "Run `bursar demo`" in text_of(app)
 
 
 def test_a_database_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://bursar:secret@127.0.0.1:1/ledger")
-    app = open_page()
+    app = open_page(PAGE)
     assert not app.exception
     assert "The ledger database cannot be read." in text_of(app)
     assert "secret" not in text_of(app)

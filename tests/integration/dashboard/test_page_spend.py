@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.spend_table import budgets_of
@@ -19,7 +18,7 @@ from engine.analytics.forecast import forecast_month
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
-from tests.support.app_pages import open_page, text_of
+from tests.support.app_pages import open_page, pages_of, text_of
 from tests.support.ledger_rows import MONTHLY_LIMITS, SeededLedger, seed_empty_organization, seed_ledger
 
 Row = dict[str, Any]
@@ -50,11 +49,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
     seeded = seed_ledger(database, now=datetime.now(UTC), days=DAYS, per_day=12)
     publish_document(database, parse_document(DOCUMENT, "test"), author="test", reason="test")
     database.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BURSAR_DATABASE_URL", url)
+    with pages_of(url):
         yield seeded
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
