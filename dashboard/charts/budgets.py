@@ -41,19 +41,20 @@ def budget_use(counters: Sequence[Counter], palette: Palette) -> Chart:
             hoverinfo="text",
         )
     _marks(figure, shown, palette)
-    for row, counter in zip(rows, shown, strict=True):
-        bad = counter.standing == "blocked"
-        figure.add_annotation(
-            x=0,
-            y=row,
-            yshift=25,
-            xanchor="left",
-            align="left",
-            showarrow=False,
-            # Two lines: side by side they do not fit on a phone.
-            text=f"{escape(counter_name(counter))}<br><b>{escape(amounts(counter))}</b>{_said(counter)}",
-            font={"color": palette.over_limit if bad else palette.text, "size": 12},
-        )
+    # All at once: Plotly checks those that are there again with each that is added.
+    figure.update_layout(
+        annotations=[
+            {
+                "x": 0, "y": row, "yshift": 25, "xanchor": "left", "align": "left", "showarrow": False,
+                # Two lines: side by side they do not fit on a phone.
+                "text": f"{escape(counter_name(counter))}<br><b>{escape(amounts(counter))}</b>{_said(counter)}",
+                "font": {
+                    "color": palette.over_limit if counter.standing == "blocked" else palette.text, "size": 12,
+                },
+            }
+            for row, counter in zip(rows, shown, strict=True)
+        ]
+    )  # fmt: skip
     longest = max([1.0, *(left + right for left, right in zip(spent, held, strict=True))])
     figure.add_vline(x=1, line={"color": palette.text, "width": 2})
     figure.update_layout(barmode="stack", height=_ROW_HEIGHT * max(len(shown), 1) + 64)

@@ -45,34 +45,34 @@ def ratio_by_segment(lines: Sequence[SegmentLine], words: str, palette: Palette)
                 hovertext=[_segment_hover(shown[row]) for row, _ in rows],
                 hoverinfo="text",
             )  # fmt: skip
-    for row, line in enumerate(shown):
-        figure.add_annotation(
-            # At the left edge, above the point: beside the axis a long name would leave no room on a phone.
-            x=0, xref="paper", y=row, yshift=26, xanchor="left", align="left", showarrow=False,
-            text=_segment_label(line), font={"color": palette.text, "size": 12},
-        )  # fmt: skip
+    labels = [
+        # At the left edge, above the point: beside the axis a long name would leave no room on a phone.
+        {
+            "x": 0, "xref": "paper", "y": row, "yshift": 26, "xanchor": "left", "align": "left", "showarrow": False,
+            "text": _segment_label(line), "font": {"color": palette.text, "size": 12},
+        }
+        for row, line in enumerate(shown)
+    ]  # fmt: skip
+    # All at once: Plotly checks those that are there again with each that is added.
+    marks = [mark for row in range(len(shown)) for mark in _bias_marks(palette, row)]
+    figure.update_layout(annotations=labels, shapes=marks)
     figure.update_layout(height=_ROW_HEIGHT * max(len(shown), 1) + 84)
     looks(figure, palette)
-    for row in range(len(shown)):
-        _bias_marks(figure, palette, row)
     figure.update_xaxes(range=_bias_range(shown), tickformat="+.0%", showgrid=False, zeroline=False, fixedrange=True)
     figure.update_yaxes(visible=False, range=[len(shown) - 0.6, -0.85], fixedrange=True)
     title = _segment_finding(lines, words)
     return Chart(figure, title, f"Actual against estimate by segment: {title}", [_segment_row(line) for line in lines])
 
 
-def _bias_marks(figure: go.Figure, palette: Palette, row: int) -> None:
+def _bias_marks(palette: Palette, row: int) -> list[dict[str, object]]:
     # Only as high as the point: through the name above it they could not be read.
-    for share in (-ALERT_SHARE, 0.0, ALERT_SHARE):
-        figure.add_shape(
-            type="line",
-            x0=share,
-            x1=share,
-            y0=row - 0.17,
-            y1=row + 0.17,
-            line=band_line(share, palette),
-            layer="below",
-        )
+    return [
+        {
+            "type": "line", "x0": share, "x1": share, "y0": row - 0.17, "y1": row + 0.17,
+            "line": band_line(share, palette), "layer": "below",
+        }
+        for share in (-ALERT_SHARE, 0.0, ALERT_SHARE)
+    ]  # fmt: skip
 
 
 def _shown_ratio(line: SegmentLine) -> Ratio | None:
