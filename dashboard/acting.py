@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from dashboard.access import NotPermitted, Role, Viewer, current_viewer, may, require
+from dashboard.access import Role, Viewer, current_viewer, may, require
 from dashboard.frame import organization
 from dashboard.head import SAID
 from dashboard.wording import plain
@@ -84,7 +84,7 @@ def perform(
         why = one_line(" ".join(because.split()), "reason", LONGEST_REASON) if reason else ""
         viewer = require(organization(), needs)
         said = do(viewer, why, asked)
-    except (NotPermitted, BursarError) as error:
+    except BursarError as error:
         text = str(error)
         return f"{text[:1].upper()}{text[1:]}."
     # Everybody must see what was changed, at once.

@@ -58,7 +58,6 @@ def filter_row(ranges: Sequence[str], default: str, *, parts: bool = True) -> Fi
         st.session_state["range"] = st.query_params.get("range", default)
         chosen = st.segmented_control(
             "Range", list(ranges), required=True, key="range", on_change=put_in_address, args=("range", default),
-            format_func=lambda key: RANGES[key][0].removeprefix("the last ") if len(key) > 3 else key,
             width="content",
         )  # fmt: skip
         organization_choice()

@@ -14,7 +14,6 @@ NAMES = {
     "team": "team_id", "provider": "provider", "model": "model", "environment": "environment", "policy": "policy_id",
 }  # fmt: skip
 """Parameter of the address -> field of the filter."""
-PARAMETERS = (*NAMES, FROM, TO)
 _LONGEST_MODEL = 128
 _SHOWN = 60
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from engine.addresses import masked_address
 from engine.settings import Settings
 
 HIDDEN = "set, hidden"
-_UNREADABLE = "an address that cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +46,3 @@ def shown_value(value: object) -> str:
             return masked_address(value)
         case _:
             return str(value)
-
-
-def masked_address(address: str) -> str:
-    """An address without a user's password, without options and without what follows a #."""
-    try:
-        parts = urlsplit(address)
-        # Whatever stands before the last @ may be a password.
-        secret, at, place = parts.netloc.rpartition("@")
-    except ValueError:
-        return _UNREADABLE
-    # A password with a slash or a question mark in it ends the host's part early: then an @ is left behind it.
-    if any("@" in part for part in (parts.path, parts.query, parts.fragment)):
-        return f"{parts.scheme}://***"
-    user = secret.partition(":")[0] if ":" in secret else ""
-    options = "?***" if parts.query else ""
-    return f"{parts.scheme}://{f'{user}:***@' if at else ''}{place}{parts.path}{options}"

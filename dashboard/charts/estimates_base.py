@@ -33,6 +33,12 @@ def band_lines(figure: go.Figure, palette: Palette) -> None:
         )
 
 
+def upright(figure: go.Figure, at: object, palette: Palette, dash: str) -> None:
+    """A thin line from the bottom of a figure to its top."""
+    line = {"color": palette.muted, "width": 1, "dash": dash}
+    figure.add_shape(type="line", x0=at, x1=at, y0=0, y1=1, yref="paper", line=line)
+
+
 def band_line(share: float, palette: Palette) -> dict[str, object]:
     """How a line at this bias looks."""
     return {"color": palette.muted, "width": 1, "dash": "dot" if share else "solid"}

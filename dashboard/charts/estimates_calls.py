@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from dashboard.charts.base import HEIGHT, Chart, looks
-from dashboard.charts.estimates_base import too_few
+from dashboard.charts.estimates_base import too_few, upright
 from dashboard.palette import Palette
 from dashboard.wording import money, percent, plural
 from engine.analytics.percents import HIGHEST_PERCENT
@@ -117,16 +117,7 @@ def ratio_histogram(
     figure.update_layout(barmode="overlay", height=HEIGHT, showlegend=compared)
     looks(figure, palette)
     for share in (-ALERT_SHARE, ALERT_SHARE):
-        at = math.log(1 + share)
-        figure.add_shape(
-            type="line",
-            x0=at,
-            x1=at,
-            y0=0,
-            y1=1,
-            yref="paper",
-            line={"color": palette.muted, "width": 1, "dash": "dash"},
-        )
+        upright(figure, math.log(1 + share), palette, "dash")
     reached = [place * BIN for place in (*old, *new)]
     ratios = (0.1, 0.25, 0.5, 0.75, 1, 1.33, 2, 4, 10)
     figure.update_xaxes(

@@ -9,7 +9,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from dashboard.bias_words import interval_words, moved_words, signed_percent
 from dashboard.charts.base import HEIGHT, Chart, looks
-from dashboard.charts.estimates_base import band_lines, faint, padded, too_few
+from dashboard.charts.estimates_base import band_lines, faint, padded, too_few, upright
 from dashboard.palette import Palette
 from dashboard.reading.estimates import ROLLING_DAYS, RollingPoint
 from dashboard.wording import count
@@ -50,15 +50,7 @@ def rolling(points: Sequence[RollingPoint], versions: Iterable[BookRecord], pale
     marks = [each for each in versions if start <= each.created_at.replace(tzinfo=None) <= end][:MOST_MARKS]
     for each in marks:
         at = each.created_at.replace(tzinfo=None)
-        figure.add_shape(
-            type="line",
-            x0=at,
-            x1=at,
-            y0=0,
-            y1=1,
-            yref="paper",
-            line={"color": palette.muted, "width": 1, "dash": "dot"},
-        )
+        upright(figure, at, palette, "dot")
         figure.add_annotation(
             x=at, y=1, yref="paper", text=label_of(each.version), showarrow=False, xanchor="left", xshift=3,
             font={"color": palette.muted, "size": 11},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -49,21 +49,6 @@ def known_url(settings: Settings) -> str | None:
         return settings.redis_url
     socket = server_socket(settings.state_dir)
     return f"unix://{quote(str(socket))}" if socket.exists() else None
-
-
-def masked_url(url: str) -> str:
-    """A URL of Redis without password and options, for messages and pages."""
-    try:
-        parts = urlsplit(url)
-        # Whatever stands before the last @ may be a password.
-        secret, at, place = parts.netloc.rpartition("@")
-    except ValueError:
-        return "an address that cannot be read"
-    # A password with a slash or a question mark in it ends the host's part early: then an @ is left behind it.
-    if any("@" in part for part in (parts.path, parts.query, parts.fragment)):
-        return f"{parts.scheme}://***"
-    user = secret.partition(":")[0] if ":" in secret else ""
-    return f"{parts.scheme}://{f'{user}:***@' if at else ''}{place}{parts.path}"
 
 
 def look_at_redis(url: str, *, timeout_seconds: float) -> RedisState:

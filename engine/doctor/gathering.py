@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from engine.admission.diagnosis import known_url, look_at_redis, masked_url
+from engine.addresses import masked_address
+from engine.admission.diagnosis import known_url, look_at_redis
 from engine.background import Background
 from engine.clock import utc_now
 from engine.doctor.facts import Facts, RedisFacts, Unanswered
@@ -57,7 +58,7 @@ def gather(
         now=now,
         settings=settings,
         redis=RedisFacts(
-            place=str(settings.state_dir) if is_private or url is None else masked_url(url),
+            place=str(settings.state_dir) if is_private or url is None else masked_address(url, with_options=False),
             is_private=is_private,
             said=_answer(redis, deadline, patience_seconds),
         ),

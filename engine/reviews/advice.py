@@ -11,8 +11,8 @@ from engine.analytics.recommendation import Recommendation, recommend_day, recom
 from engine.document.schema import BudgetSpec
 from engine.ledger.database import Database
 from engine.ledger.queries.budgets import BudgetUse
+from engine.ledger.queries.coverage import calls_of_counter
 from engine.ledger.queries.review_numbers import Counter, counters_between, counters_that_denied, named_counters
-from engine.ledger.queries.slice import Slice
 from engine.ledger.queries.spend_days import spend_history
 from engine.periods import period_of
 from engine.reviews.content import BudgetAdvice
@@ -80,7 +80,7 @@ def _limits(database: Database, asked: Asked, kind: Kind, since: str, until: str
         found = counters_between(connection, asked.org_id, kind, since, until, budgets, limit=MOST_COUNTERS)
     # In the order of their spend, and so are the budgets by the counter of theirs that spent most.
     for budget_id, scope in found:
-        if _calls_of(budgets[budget_id][0], scope, asked) is not None:
+        if calls_of_counter(budgets[budget_id][0], scope, asked.history()) is not None:
             scopes[budget_id].append(scope)
     return [_Limit(*budgets[budget_id], own) for budget_id, own in scopes.items()]
 
@@ -95,7 +95,7 @@ def _recommended(
     *,
     blocked: bool,
 ) -> Recommendation:
-    part = _calls_of(limit.budget, key[1], asked)
+    part = calls_of_counter(limit.budget, key[1], asked.history())
     with database.read() as connection:
         history = None if part is None else spend_history(connection, part, zone=asked.zone)
     days = [] if history is None else usual_days(history.days)
@@ -109,16 +109,3 @@ def _recommended(
         committed_micros=already,
         blocked=blocked,
     )
-
-
-def _calls_of(budget: BudgetSpec, scope: str, asked: Asked) -> Slice | None:
-    """The calls that a counter counted; None where scope and `applies_to` exclude each other."""
-    dimensions = {"team_id": budget.applies_to.team, "provider": budget.applies_to.provider,
-                  "agent_id": budget.applies_to.agent}  # fmt: skip
-    name = {"team": "team_id", "provider": "provider", "agent": "agent_id"}.get(budget.per)
-    if name is not None:
-        if dimensions[name] not in (None, scope):
-            return None
-        dimensions[name] = scope
-    whole = asked.history()
-    return Slice(whole.org_id, whole.start, whole.end, **dimensions, now=asked.now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
 from tests.support.app_pages import open_page, pages_of, text_of
-from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
+from tests.support.ledger_rows import SeededLedger, seed_ledger
 
 PAGE = "policy_denials"
 POLICY = ("policy_deny", "policy_no_allow", "policy_error")
@@ -126,21 +125,3 @@ def test_a_viewer_sees_the_page(ledger: SeededLedger, monkeypatch: pytest.Monkey
     app = open_page(PAGE)
     assert not app.exception
     assert app.metric
-
-
-def test_an_organization_without_calls_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BURSAR_DATABASE_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
-    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
-    seed_empty_organization(database, now=datetime.now(UTC))
-    database.close()
-    app = open_page(PAGE)
-    assert not app.exception
-    assert "run `bursar demo`" in text_of(app)
-
-
-def test_a_database_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://bursar:secret@127.0.0.1:1/ledger")
-    app = open_page(PAGE)
-    assert not app.exception
-    assert "The ledger database cannot be read." in text_of(app)
-    assert "secret" not in text_of(app)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-import dashboard
 from dashboard.wording import percent
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
 from tests.support.app_pages import open_page, pages_of, text_of
-from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
+from tests.support.ledger_rows import SeededLedger, seed_ledger
 
 PAGE = "rate_limits"
 RATES = {"rate_per_minute": "minute", "rate_per_hour": "hour", "rate_per_day": "day"}
@@ -80,27 +78,3 @@ def test_a_viewer_sees_the_page(ledger: SeededLedger, monkeypatch: pytest.Monkey
     app = open_page(PAGE)
     assert not app.exception
     assert app.metric
-
-
-def test_only_alerts_and_rate_limits_look_again_by_themselves() -> None:
-    pages = Path(dashboard.__file__).parent
-    live = {path.name for path in pages.rglob("*.py") if "run_every" in path.read_text(encoding="utf-8")}
-    assert {name.removesuffix("_list.py").removesuffix(".py") for name in live} == {"alerts", "rate_limits", "frame"}
-
-
-def test_an_organization_without_calls_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BURSAR_DATABASE_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
-    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
-    seed_empty_organization(database, now=datetime.now(UTC))
-    database.close()
-    app = open_page(PAGE)
-    assert not app.exception
-    assert "Run `bursar demo`" in text_of(app)
-
-
-def test_a_database_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://bursar:secret@127.0.0.1:1/ledger")
-    app = open_page(PAGE)
-    assert not app.exception
-    assert "The ledger database cannot be read." in text_of(app)
-    assert "secret" not in text_of(app)

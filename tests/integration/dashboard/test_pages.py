@@ -37,8 +37,7 @@ def test_only_alerts_and_rate_limits_run_again_by_themselves() -> None:
         if isinstance(node, ast.keyword) and node.arg == "run_every"
     }
     pages = {script for script in scripts if script != "frame.py"}
-    assert pages
-    assert all(Path(script).stem.startswith(("alerts", "rate_limits")) for script in pages), pages
+    assert {Path(script).stem.removesuffix("_list") for script in pages} == {"alerts", "rate_limits"}
 
 
 def test_freshness_is_stated_and_a_healthy_worker_has_no_banner(ledger: SeededLedger) -> None:
@@ -145,14 +144,17 @@ def test_another_organization_than_the_one_asked_for_is_never_shown(ledger: Seed
     assert not app.metric
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_an_organization_without_decisions_is_told_what_to_do(ledger_url: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [*((name, "Run `bursar demo`") for name in (*PAGES, "rate_limits")), ("policy_denials", "run `bursar demo`")],
+)
+def test_an_organization_without_decisions_is_told_what_to_do(ledger_url: str, name: str, sentence: str) -> None:
     database = Database(ledger_url)
     seed_empty_organization(database, now=datetime.now(UTC))
     database.close()
     app = open_page(name)
     assert not app.exception
-    assert "Run `bursar demo`" in text_of(app)
+    assert sentence in text_of(app)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -163,13 +165,13 @@ def test_a_ledger_without_tables_is_told_what_to_do(ledger_url: str, name: str) 
     assert "run `bursar demo`" in text_of(app)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, "rate_limits", "policy_denials"])
 def test_a_database_that_does_not_answer_is_a_sentence_and_a_reference(
     monkeypatch: pytest.MonkeyPatch, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("BURSAR_DATABASE_URL", "postgresql://bursar:secret@127.0.0.1:1/ledger")
     app = AppTest.from_file(str(APP), default_timeout=60).run()
-    app = app.switch_page(PAGES[name]).run()
+    app = app.switch_page(f"app_pages/{name}.py").run()
     assert not app.exception
     assert [error.value.split(" Reference")[0] for error in app.error] == [
         "The ledger database cannot be read. It is tried again every few seconds."

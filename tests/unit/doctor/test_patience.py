@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.admission.diagnosis import masked_url
+from engine.addresses import masked_address
 from engine.admission.gate import RedisGate
 from engine.doctor.judging_worker import JOB_PATIENCE
 from engine.errors import DatabaseError
@@ -60,4 +60,4 @@ def test_a_url_is_shown_without_what_may_be_secret() -> None:
         "redis://user:sec?ret@host/0": "redis://***",
         "redis://user:sec#ret@host/0": "redis://***",
     }
-    assert {url: masked_url(url) for url in shown} == shown
+    assert {url: masked_address(url, with_options=False) for url in shown} == shown

@@ -5,8 +5,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import SecretStr
 
+from engine.addresses import masked_address
 from engine.settings import Settings
-from engine.shown_settings import HIDDEN, masked_address, shown_settings
+from engine.shown_settings import HIDDEN, shown_settings
 
 SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)]
 
