@@ -12,8 +12,9 @@ from engine.clock import to_ms
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.entries import LedgerEvent
-from engine.ledger.event_log import append_events
+from engine.ledger.event_log import MonthMissing, append_events
 from engine.ledger.organizations import ensure_organization
+from engine.ledger.partitions import open_month
 from engine.ledger.tables import organizations
 
 
@@ -45,9 +46,19 @@ def append(connection: Connection, org_id: str, batch: Iterable[LedgerEvent], no
 
 
 def write_months(database: Database, months: Iterable[datetime], *, each: int = 10, org_id: str = "acme") -> None:
-    """In each month two batches of `each` events."""
+    """In each month two batches of `each` events, also when others drop its table meanwhile."""
     for start in months:
         for day in (0, 20):
             at = start + timedelta(days=day)
+            _write_batch(database, org_id, some_events(each, at), at + timedelta(seconds=1))
+
+
+def _write_batch(database: Database, org_id: str, batch: list[LedgerEvent], now: datetime) -> None:
+    while True:
+        try:
             with database.write() as connection:
-                append(connection, org_id, some_events(each, at), at + timedelta(seconds=1))
+                append(connection, org_id, batch, now)
+            return
+        except MonthMissing as missing:  # as the ledger writer does
+            with database.write() as connection:
+                open_month(connection, missing.month)
