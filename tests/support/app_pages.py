@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from engine.clock import utc_now
 
 APP = Path(dashboard.__file__).with_name("app.py")
 
@@ -35,6 +37,15 @@ def open_page(name: str, **parameters: str) -> AppTest:
     for key, value in parameters.items():
         app.query_params[key] = value
     return app.run()
+
+
+def open_within_a_minute(name: str) -> tuple[AppTest, datetime]:
+    """The page, and the minute by which it counts the last hour; opened again when that passed meanwhile."""
+    while True:
+        minute = utc_now().replace(second=0, microsecond=0)
+        app = open_page(name)
+        if utc_now() < minute + timedelta(minutes=1):
+            return app, minute
 
 
 def text_of(app: AppTest) -> str:

@@ -12,7 +12,7 @@ from dashboard.wording import percent
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
-from tests.support.app_pages import open_page, pages_of, text_of
+from tests.support.app_pages import open_page, open_within_a_minute, pages_of, text_of
 from tests.support.ledger_rows import SeededLedger, seed_ledger
 
 PAGE = "rate_limits"
@@ -36,13 +36,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
 
 
 def test_every_number_is_that_of_the_rows(ledger: SeededLedger) -> None:
-    app = open_page(PAGE)
+    app, minute = open_within_a_minute(PAGE)
     assert not app.exception
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
-    start = ledger.now.replace(second=0, microsecond=0) - timedelta(minutes=59)
-    hour = [row for row in ledger.decisions if row["at"] >= start]
+    hour = [row for row in ledger.decisions if row["at"] >= minute - timedelta(minutes=59)]
     throttled = sum(row["reason"] in RATES for row in hour)
-    lately = sum(row["fail_open"] for row in hour if row["at"] >= ledger.now - timedelta(minutes=5))
+    lately = sum(row["fail_open"] for row in hour if row["at"] >= minute - timedelta(minutes=4))
     assert shown["429s, last hour"] == (str(throttled), f"{percent(throttled / len(hour))} of {len(hour)} calls")
     assert shown["Fail-open now"][0] == str(lately)
     assert list(shown) == ["Redis p95", "Fail-open now", "429s, last hour", "Limits used up"]
