@@ -62,3 +62,19 @@ class DatabaseError(BursarError):
 
 class SpoolError(BursarError):
     """The file that keeps events while Redis and SQL are away cannot be written."""
+
+
+class VaultError(BursarError):
+    """The vault refuses, or cannot be used. No message of it holds a secret, or a part of one."""
+
+
+class VaultKeyMissing(VaultError):
+    """There is no key to encrypt with, or not the one that a credential needs."""
+
+
+class CredentialDamaged(VaultError):
+    """What is stored does not decrypt: it was changed, moved to another row, or its key is not the right one."""
+
+
+class UnknownCredential(VaultError, ValueError):
+    """The agent has no credential of this name."""

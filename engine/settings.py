@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     """Whole months of events and decisions that are kept besides the current one; without it, all are."""
     audit_key: Path | None = None
     """The key that signs chain heads; without it, `audit-key.pem` in the state directory."""
+    vault_keyring: Path | None = None
+    """The file of keys that encrypt credentials; without it, `vault-keyring.json` in the state directory."""
+    vault_keys: SecretStr | None = None
+    """Those keys themselves, instead of a file: 32 bytes each in base64, the current one first, parted by commas."""
     slack_token: SecretStr | None = None
     """Slack bot token; without it Slack channels are written to the log channel instead."""
     slack_base_url: str = "https://slack.com/api/"

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select, update
 
+from engine.ledger.audit_chain import entry_hash
+from engine.ledger.chain import BEFORE_THE_FIRST
 from engine.ledger.organizations import ensure_organization
-from engine.ledger.tables import audit_log
+from engine.ledger.tables import audit_log, organizations
 
 ACTIONS_AMONG = 5_000
 """So many of the newest entries are looked through for the actions that there are."""
@@ -30,17 +32,22 @@ class AuditEntry:
 
 
 def record_audit(connection: Connection, org_id: str, entry: AuditEntry) -> int:
-    """Add an entry in the caller's transaction, so that no change is without one. Returns its number."""
+    """Add an entry in the caller's transaction, so that no change is without one. Returns its number.
+
+    Its hash covers the entry before it (`audit_chain`).
+    """
     # Those who add take turns at the organization's row.
     ensure_organization(connection, org_id, lock=True)
-    newest = connection.execute(select(func.max(audit_log.c.entry)).where(audit_log.c.org_id == org_id)).scalar_one()
-    number = (newest or 0) + 1
+    known = organizations.c
+    entries, newest = connection.execute(
+        select(known.audit_entries, known.audit_hash).where(known.org_id == org_id)
+    ).one()
+    number: int = entries + 1
+    values = {name: getattr(entry, name) for name in AuditEntry.__slots__}
+    its_hash = entry_hash(newest or BEFORE_THE_FIRST, org_id, number, **values)
+    connection.execute(insert(audit_log).values(org_id=org_id, entry=number, hash=its_hash, **values))
     connection.execute(
-        insert(audit_log).values(
-            org_id=org_id,
-            entry=number,
-            **{name: getattr(entry, name) for name in AuditEntry.__slots__},
-        )
+        update(organizations).where(known.org_id == org_id).values(audit_entries=number, audit_hash=its_hash)
     )
     return number
 

@@ -64,6 +64,9 @@ organizations = Table(
     Column("decisions_kept_from", UtcDateTime),
     # Rollups of this instant's day and later ones are still to be counted from decisions of an older Bursar.
     Column("rollups_due_from", UtcDateTime),
+    # How many entries the audit log has, and the hash of the newest; NULL before the first.
+    Column("audit_entries", BigInt, nullable=False, server_default="0"),
+    Column("audit_hash", LargeBinary(32)),
 )
 
 # Immutable: triggers, made by a migration, refuse UPDATE and DELETE.
@@ -613,8 +616,45 @@ audit_log = Table(
     Column("subject", String(256), nullable=False),
     Column("reason", Text, nullable=False),
     Column("details", JsonDocument, nullable=False),
+    # SHA-256 over the entry before it and this one. Every entry has one; one without was not written by Bursar.
+    Column("hash", LargeBinary(32)),
     PrimaryKeyConstraint("org_id", "entry"),
     Index(None, "org_id", "at"),
+)
+
+# Keys that data keys are wrapped by: their names and ages. The keys themselves are with their provider.
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("key_id", Id, primary_key=True),
+    Column("provider", String(32), nullable=False),
+    # When it was made, or first used where its provider does not know.
+    Column("made_at", UtcDateTime, nullable=False),
+    # Taken away from its provider: nothing may be wrapped by it any more.
+    Column("forgotten_at", UtcDateTime),
+)
+
+# What agents are called with, encrypted: a data key of its own for each, wrapped by a key that is not in here.
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("org_id", Id, ForeignKey("organizations.org_id"), nullable=False),
+    Column("credential_id", String(36), nullable=False),
+    Column("agent_id", Id, nullable=False),
+    Column("name", Id, nullable=False),
+    Column("kind", String(16), nullable=False),
+    # Rises with every new secret.
+    Column("version", Integer, nullable=False),
+    Column("key_id", Id, ForeignKey("vault_keys.key_id"), nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    # When the secret was given, and when its data key was last wrapped.
+    Column("secret_at", UtcDateTime, nullable=False),
+    Column("wrapped_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("org_id", "credential_id"),
+    UniqueConstraint("org_id", "agent_id", "name"),
+    Index(None, "key_id"),
 )
 
 heartbeats = Table(

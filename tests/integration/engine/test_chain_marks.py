@@ -170,7 +170,9 @@ def test_an_entry_that_cannot_be_read_does_not_count(sqlite_url: str) -> None:
     with closing(Database(sqlite_url)) as database:
         migrate(database)
         write_months(database, MONTHS)
-        forged = "INSERT INTO audit_log VALUES ('acme', 1, '2026-11-25 12:00:00', 'x', 'ledger.drop', 'x', 'x', '{')"
+        columns = "org_id, entry, at, author, action, subject, reason, details"
+        values = "'acme', 1, '2026-11-25 12:00:00', 'x', 'ledger.drop', 'x', 'x', '{'"
+        forged = f"INSERT INTO audit_log ({columns}) VALUES ({values})"
         change(database, *mark(*ALL[:2]), text(forged))
         assert (found(database).seq, found(database).problem) == (1, Problem.MONTH_MISSING)
 
