@@ -23,6 +23,7 @@ from bursar.ledger.commands import ledger_app
 from bursar.policies.commands import policies_app
 from bursar.prices.commands import prices_app
 from bursar.reviews.commands import reviews_app
+from bursar.vault.commands import vault_app
 
 app = typer.Typer(
     name="bursar",
@@ -231,6 +232,7 @@ app.add_typer(decisions_app)
 app.add_typer(ledger_app)
 app.add_typer(audit_app)
 app.add_typer(reviews_app)
+app.add_typer(vault_app)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""`bursar vault remove`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bursar.governing.applying import not_agreed
+from bursar.governing.authorship import author_or_user, checked_reason
+from bursar.governing.ledger import chosen_organization
+from bursar.governing.screen import is_interactive, say
+from bursar.vault.opened import opened_vault
+from engine.errors import InvalidValue
+from engine.settings import read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOptions:
+    """What the command line was given."""
+
+    agent: str
+    reason: str
+    name: str
+    org: str | None
+    author: str | None
+    yes: bool
+
+
+def run_remove(options: RemoveOptions) -> int:
+    """Remove it when that is wanted; the exit code."""
+    author, reason = author_or_user(options.author), checked_reason(options.reason)
+    with opened_vault(read_settings()) as vault:
+        org_id = chosen_organization(vault.database, options.org)
+        if not options.yes:
+            if not is_interactive():
+                raise InvalidValue("--yes", "is needed where nobody can be asked")
+            code = not_agreed(f"Remove credential {options.name} of {options.agent} for ever?")
+            if code is not None:
+                return code
+        vault.remove(org_id=org_id, agent_id=options.agent, name=options.name, author=author, reason=reason)
+    say(f"Removed credential {options.name} of {options.agent}; revoke it at the provider, too")
+    return 0
