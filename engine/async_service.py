@@ -28,6 +28,9 @@ from engine.pricing.estimator import ExternalAgentCostEstimator
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
 from engine.status import BudgetCheckResult, RateLimitCheckResult
+from engine.vault.auth_config import Secret
+from engine.vault.of_agents import AgentVault
+from engine.vault.rows import StoredCredential
 
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class AsyncGovernanceService:
         self._owned = owned or contextlib.ExitStack()
         self._core = Core(database, gate, rebuild_gate, live, settings)
         self._owned.callback(self._core.close)
+        self._vault = AgentVault(database, settings, self.org_id)
 
     @classmethod
     async def from_document(cls, path: Path | str, *, settings: Settings | None = None) -> AsyncGovernanceService:
@@ -206,6 +210,17 @@ class AsyncGovernanceService:
     async def status(self, agent_id: str) -> dict[str, Any]:
         """As `GovernanceService.status`."""
         return await self._run(viewing.status(self._core, agent_id))
+
+    async def encrypt_credentials(
+        self, auth_config: Mapping[str, Any], *, agent_id: str | None = None, **options: Any
+    ) -> StoredCredential:
+        """As `GovernanceService.encrypt_credentials`."""
+        agents = self.document.document.agents
+        return await asyncio.to_thread(self._vault.encrypt, auth_config, agents, agent_id=agent_id, **options)
+
+    async def decrypt_credentials(self, agent_id: str, *, user_id: str, purpose: str, name: str = "default") -> Secret:
+        """As `GovernanceService.decrypt_credentials`."""
+        return await asyncio.to_thread(self._vault.decrypt, agent_id, user_id=user_id, purpose=purpose, name=name)
 
     async def close(self) -> None:
         """Close connections, and end the private server if this service started it."""

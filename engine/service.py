@@ -27,6 +27,9 @@ from engine.pricing.estimator import ExternalAgentCostEstimator
 from engine.request import Request, read_requests
 from engine.settings import Settings, read_settings
 from engine.status import BudgetCheckResult, RateLimitCheckResult
+from engine.vault.auth_config import Secret
+from engine.vault.of_agents import AgentVault
+from engine.vault.rows import StoredCredential
 
 T = TypeVar("T")
 
@@ -53,6 +56,7 @@ class GovernanceService:
         self._owned.callback(rebuild_gate.close)
         self._core = Core(database, gate, rebuild_gate, live, settings)
         self._owned.callback(self._core.close)
+        self._vault = AgentVault(database, settings, self.org_id)
 
     @classmethod
     def from_document(cls, path: Path | str, *, settings: Settings | None = None) -> GovernanceService:
@@ -253,6 +257,24 @@ class GovernanceService:
     def status(self, agent_id: str) -> dict[str, Any]:
         """Budgets, rate limits and policies of one agent. Raises `GateUnavailable` when Redis does not answer."""
         return self._run(viewing.status(self._core, agent_id))
+
+    def encrypt_credentials(
+        self, auth_config: Mapping[str, Any], *, agent_id: str | None = None, **options: Any
+    ) -> StoredCredential:
+        """Encrypt what an agent is called with and keep it (guide, Encrypt All Credentials).
+
+        `auth_config` has a `type` (api_key, bearer_token, basic, oauth2, custom) and that type's fields; `agent_id` may
+        be among them. Options: `name`, `author`, `reason`, `replace`. Raises `InvalidValue`, and `VaultKeyMissing`.
+        """
+        return self._vault.encrypt(auth_config, self.document.document.agents, agent_id=agent_id, **options)
+
+    def decrypt_credentials(self, agent_id: str, *, user_id: str, purpose: str, name: str = "default") -> Secret:
+        """An agent's credential: a mapping of its fields. An audit entry says first who has it for what.
+
+        Raises `UnknownCredential`, `CredentialDamaged`, `VaultKeyMissing`, and `DatabaseError` when there can be no
+        audit entry: then there is no secret.
+        """
+        return self._vault.decrypt(agent_id, user_id=user_id, purpose=purpose, name=name)
 
     def close(self) -> None:
         """Close connections, and end the private server if this service started it."""

@@ -31,6 +31,7 @@ from jobs.redis_reading import read_redis
 from jobs.retention import keep_months
 from jobs.reviews.due import make_due_reviews
 from jobs.rollups import count_rollups
+from jobs.vault import rotate_keys
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ VARIANCE_EVERY_SECONDS = 300.0
 CALIBRATE_EVERY_SECONDS = CALIBRATE_EVERY.total_seconds()
 """One a day is kept; an hour after midnight UTC at the latest, or when a worker is there again."""
 RETENTION_EVERY_SECONDS = 3600.0
+VAULT_EVERY_SECONDS = 3600.0
+"""What a kill has left half done is readable, so there is no hurry."""
 ROLLUPS_EVERY_SECONDS = 10.0
 """While an upgrade has left some to be counted, about half of the time is spent on it."""
 PROMPT = "prompt"
@@ -96,6 +99,7 @@ def build_scheduler(
         (VARIANCE_JOB, lambda: count_variance(database, clock()), VARIANCE_EVERY_SECONDS),
         (CALIBRATION_JOB, lambda: calibrate_all(database, clock()), CALIBRATE_EVERY_SECONDS),
         ("retention", lambda: keep_months(database, settings.retention_months, clock()), RETENTION_EVERY_SECONDS),
+        ("vault", lambda: rotate_keys(database, settings, clock()), VAULT_EVERY_SECONDS),
         ("rollups", lambda: count_rollups(database, clock()), ROLLUPS_EVERY_SECONDS),
         ("reviews", lambda: make_due_reviews(database, dashboard_url=url, now=clock()), REVIEWS_EVERY_SECONDS),
     ):

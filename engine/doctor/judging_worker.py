@@ -30,6 +30,7 @@ JOB_PATIENCE: Mapping[str, timedelta] = {
     "variance": timedelta(minutes=15),
     "calibration": timedelta(hours=3),
     "retention": timedelta(hours=3),
+    "vault": timedelta(hours=3),
 }
 """How long a job that runs may be without a success: several of its turns, and a slow message besides."""
 _OTHERS = timedelta(hours=3)

@@ -12,6 +12,7 @@ from engine.alerting.alert import observed
 from engine.alerting.measuring.anomalies import anomalies
 from engine.alerting.measuring.counter_totals import budgets_left
 from engine.alerting.measuring.counts import SPENT, counts, latencies, unsettled
+from engine.alerting.measuring.credentials import credential_ages
 from engine.alerting.measuring.forecasts import forecasts
 from engine.alerting.measuring.passing import fail_open, ledger_lag
 from engine.alerting.measuring.rate_scopes import least_left
@@ -33,6 +34,7 @@ _BY_METRIC: dict[str, Measure] = {
     "cost_variance_percentage": variances,
     "unsettled_percentage": unsettled,
     "spend_anomaly_usd": anomalies,
+    "credential_age_days": credential_ages,
 }
 _OF_ALL: dict[str, Measure] = {
     **dict.fromkeys(get_args(LatencyMetric), latencies),
@@ -49,7 +51,7 @@ def measure(connection: Connection, rule: Rule, measuring: Measuring) -> list[Re
     """What is known of each group of a rule at `measuring.slot`, a whole minute (`cadence.slots`).
 
     A group without a reading had nothing to measure: no calls, no history. `budget_usage_percentage` has no readings,
-    because its crossings are found where budgets are counted; nor has `credential_age_days` without credentials.
+    because its crossings are found where budgets are counted.
     Raises `InvalidValue` for a rule that cannot be measured as it is written.
     """
     if rule.metric in _OF_ALL:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 USD = 1_000_000
 JOBS = (
     "calibration", "crossings", "deliver-email", "deliver-log", "deliver-slack", "deliver-webhook", "depart",
-    "evaluate", "retention", "reviews", "rollups", "variance",
+    "evaluate", "retention", "reviews", "rollups", "variance", "vault",
 )  # fmt: skip
 HUNDRED = {"id": "all", "per": "org", "monthly_budget_usd": 100}
 
