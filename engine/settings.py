@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
@@ -119,6 +120,13 @@ class Settings(BaseSettings):
     """The claim of the ID token that has roles; dots lead into nested claims."""
     local_role: Literal["viewer", "operator", "engineer", "admin"] = "admin"
     """The role of whoever opens the pages on this machine while no sign-in is configured."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Addresses are shown without passwords, wherever settings are printed or logged."""
+        from engine.shown_settings import shown_value
+
+        for name, value in super().__repr_args__():
+            yield name, shown_value(value) if isinstance(value, str) else value
 
     @property
     def ledger_url(self) -> str:

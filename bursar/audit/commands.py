@@ -44,13 +44,13 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute the hash chain over an organization's events, and name the first one that is not as it was written.
+    """Recompute the hash chains over events and audit log, and name the first entry that is not as it was written.
 
     Finds what was edited, deleted, added or reordered. A cut-off end, or a chain written anew from some event on, is
     found only against a head that was kept elsewhere. A head that another key signed is wrong. Dates are UTC days of
     writing, or instants with an offset. With --decisions, what pages and exports read is compared with the events:
-    who, what was decided, what it cost. Without --org, a part, a head and --json,
-    every organization is verified.
+    who, what was decided, what it cost. With --from or --to, the audit log is not looked at. Without --org, a part, a
+    head and --json, every organization is verified.
 
     Exit codes: 0 proved, 1 something is wrong, 2 an error, 130 interrupted.
 
@@ -91,7 +91,7 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List changes of prices, of what is kept and the like, newest first: who made them, when and why.
+    """List changes of prices, credentials and the like, and who was handed a secret, newest first: who, when and why.
 
     Versions of the governance document are in `bursar history`.
 

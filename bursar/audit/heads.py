@@ -10,6 +10,7 @@ from bursar.governing.ledger import chosen_organization, untouched_ledger
 from bursar.governing.screen import say, shown
 from engine.clock import utc_now
 from engine.errors import InvalidValue
+from engine.ledger.audit_verify import audit_head
 from engine.ledger.signed_heads import (
     ChainHead,
     key_path,
@@ -24,7 +25,7 @@ from engine.ledger.verify import head_of
 from engine.settings import Settings, read_settings
 
 LARGEST_HEAD = 10_000
-"""Bytes; a head has about 400."""
+"""Bytes; a head has about 500."""
 
 
 def run_head(*, org: str | None, public_key: Path | None, on_one_line: bool) -> None:
@@ -33,12 +34,14 @@ def run_head(*, org: str | None, public_key: Path | None, on_one_line: bool) -> 
     with untouched_ledger(settings) as database:
         org_id = chosen_organization(database, org)
         seq, last_hash = head_of(database, org_id)
+        with database.read() as connection:
+            audit = audit_head(connection, org_id)
     path = key_path(settings)
     is_new = not path.exists()
     if settings.audit_key is None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
     key = made_key(path)
-    head = sign_head(key, org_id, seq, last_hash, utc_now())
+    head = sign_head(key, org_id, seq, last_hash, utc_now(), audit)
     if public_key is not None:
         write_public_key(public_key, key)
     print(head.to_json(indent=None if on_one_line else 2))

@@ -17,6 +17,7 @@ from bursar.audit.heads import known_key, read_head, unchecked, wrong_signature
 from bursar.governing.ledger import chosen_organization, untouched_ledger
 from bursar.governing.screen import say, when
 from engine.errors import InvalidValue
+from engine.ledger.audit_verify import AuditProof, verify_audit
 from engine.ledger.database import Database
 from engine.ledger.decision_check import Comparison, compare_decisions
 from engine.ledger.organizations import organization_ids
@@ -42,17 +43,23 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What was found of one organization; `compared` is `None` when decisions were not to be looked at."""
+    """What was found of one organization.
+
+    `compared` is `None` when decisions were not to be looked at, `log` when only a part of the events was.
+    """
 
     proof: Proof
     compared: Comparison | None
+    log: AuditProof | None
 
     @property
     def exit_code(self) -> int:
-        is_wrong = self.proof.finding is not None or (
-            self.compared is not None and self.compared.difference is not None
+        wrong = (
+            self.proof.finding,
+            None if self.log is None else self.log.finding,
+            None if self.compared is None else self.compared.difference,
         )
-        return 1 if is_wrong else 0
+        return 0 if wrong == (None, None, None) else 1
 
 
 def run_verify(asked: Asked, *, as_json: bool) -> int:
@@ -110,10 +117,12 @@ def _verified(database: Database, org_id: str, asked: Asked, head: ChainHead | N
         day = _day_meant(asked.last)
         hint = "" if day is None else f". For the day write {day}"
         raise InvalidValue("--to", f"there is no event {end}; the last event is {proof.last}{hint}")
+    kept = None if head is None else head.audit
+    log = verify_audit(database, org_id, kept=kept) if (asked.first, asked.last) == (None, None) else None
     if not asked.decisions or proof.finding is not None:
-        return _Result(proof, None)
+        return _Result(proof, None, log)
     with _progress(f"{org_id}: decisions") as watch:
-        return _Result(proof, compare_decisions(database, org_id, watch))
+        return _Result(proof, compare_decisions(database, org_id, watch), log)
 
 
 def _bound(text: str | None, option: str, day: timedelta) -> int | datetime | None:
@@ -156,6 +165,9 @@ def _say(result: _Result, head: ChainHead | None) -> None:
     for month in proof.dropped:
         assert month.dropped_at is not None
         say(f"{month.partition}: events {month.first_seq} to {month.last_seq} were dropped on {when(month.dropped_at)}")
+    log = result.log
+    if log is not None and log.finding is not None:
+        say(f"{proof.org_id}: WRONG: {log.finding.message}", "bold red")
     if proof.finding is not None:
         say(f"{proof.org_id}: WRONG: {proof.finding.message}", "bold red")
         return
@@ -166,6 +178,9 @@ def _say(result: _Result, head: ChainHead | None) -> None:
             f"{proof.org_id}: proved: {proof.events:,} events, {proof.first} to {proof.last}, are as they were written",
             "green",
         )
+    if log is not None and log.finding is None and log.entries:
+        entries = "audit entry is as it was" if log.entries == 1 else "audit entries are as they were"
+        say(f"{proof.org_id}: proved: {log.entries:,} {entries} written", "green")
     if compared is not None and compared.difference is not None:
         wrong = compared.difference
         say(f"{proof.org_id}: WRONG: decision {wrong.decision_id}: {wrong.message}", "bold red")
@@ -198,6 +213,9 @@ def _as_json(
     if proof.finding is not None:
         wrong = proof.finding
         finding = {"seq": wrong.seq, "problem": wrong.problem.value, "message": wrong.message}
+    elif result.log is not None and result.log.finding is not None:
+        entry = result.log.finding
+        finding = {"entry": entry.entry, "problem": "audit", "message": entry.message}
     elif compared is not None and compared.difference is not None:
         decision = compared.difference
         finding = {"decision_id": decision.decision_id, "problem": "decision", "message": decision.message}
@@ -209,6 +227,7 @@ def _as_json(
         "events": proof.events,
         "decisions": None if compared is None else compared.decisions,
         "decisions_without_events": None if compared is None else compared.without_events,
+        "audit_entries": None if result.log is None else result.log.entries,
         "finding": finding,
         "dropped": [
             {"month": month.partition, "first": month.first_seq, "last": month.last_seq} for month in proof.dropped

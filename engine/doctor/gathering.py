@@ -16,6 +16,7 @@ from engine.doctor.reading import ASKED_WRONGLY, read_ledger
 from engine.errors import BursarError, InvalidValue
 from engine.ledger.database import Database
 from engine.settings import Settings
+from engine.shown_settings import masked_address
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ def gather(
 def _ledger_place(settings: Settings) -> str:
     if settings.database_url is None:
         return str(settings.state_dir / "ledger.db")
-    return settings.database_url.rpartition("@")[2]
+    return masked_address(settings.database_url)
 
 
 def _begin(threads: Background, do: Callable[[], T], deadline: float) -> Future[T | Unanswered]:

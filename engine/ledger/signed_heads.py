@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from engine.errors import BursarError, InvalidValue
+from engine.ledger.audit_verify import AuditHead
 from engine.ledger.chain import canonical_json
 from engine.settings import Settings
 
-FORMAT = "bursar-head-1"
+FORMAT = "bursar-head-2"
+EARLIER_FORMAT = "bursar-head-1"
+"""Without the audit log."""
 _SIGNED = b"bursar head 1\n"
 
 
@@ -29,6 +32,7 @@ _SIGNED = b"bursar head 1\n"
 class ChainHead:
     """An organization's chain as it ended at the instant `at`; `seq` 0 is before the first event.
 
+    `audit` is where its audit log ended; heads of before there was a chain over that have none.
     `public_key` and `signature` are Ed25519's, 32 and 64 bytes.
     """
 
@@ -38,10 +42,11 @@ class ChainHead:
     at: datetime
     public_key: bytes
     signature: bytes = b""
+    audit: AuditHead | None = None
 
     def signed_by(self, key: Ed25519PrivateKey) -> ChainHead:
         """The same with its signature."""
-        return ChainHead(self.org_id, self.seq, self.hash, self.at, self.public_key, key.sign(self._message()))
+        return replace(self, signature=key.sign(self._message()))
 
     @property
     def is_genuine(self) -> bool:
@@ -60,7 +65,7 @@ class ChainHead:
     def from_json(cls, text: str) -> ChainHead:
         """Read what `to_json` wrote. Raises `ValueError` when it is something else."""
         content: Any = json.loads(text)
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in (FORMAT, EARLIER_FORMAT):
             raise ValueError("format")
         seq, at = content["seq"], datetime.fromisoformat(content["at"])
         if type(seq) is not int or seq < 0 or at.tzinfo is None or not isinstance(content["org"], str):
@@ -68,25 +73,31 @@ class ChainHead:
         return cls(
             content["org"], seq, bytes.fromhex(content["hash"]), at,
             _bytes(content["public_key"]), _bytes(content["signature"]),
+            None if content["format"] == EARLIER_FORMAT else _audit_head(content),
         )  # fmt: skip
 
     def _message(self) -> bytes:
         return _SIGNED + canonical_json(self._content()).encode("utf-8", "surrogatepass")
 
     def _content(self) -> dict[str, Any]:
+        audit = self.audit
+        log = {} if audit is None else {"audit_entries": audit.entries, "audit_hash": audit.hash.hex()}
         return {
-            "format": FORMAT,
+            "format": EARLIER_FORMAT if audit is None else FORMAT,
             "org": self.org_id,
             "seq": self.seq,
             "hash": self.hash.hex(),
+            **log,
             "at": self.at.astimezone(UTC).isoformat(),
             "public_key": _text(self.public_key),
         }
 
 
-def sign_head(key: Ed25519PrivateKey, org_id: str, seq: int, last_hash: bytes, at: datetime) -> ChainHead:
+def sign_head(
+    key: Ed25519PrivateKey, org_id: str, seq: int, last_hash: bytes, at: datetime, audit: AuditHead | None = None
+) -> ChainHead:
     """A chain's end, signed now."""
-    return ChainHead(org_id, seq, last_hash, at, public_bytes(key)).signed_by(key)
+    return ChainHead(org_id, seq, last_hash, at, public_bytes(key), audit=audit).signed_by(key)
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
@@ -176,6 +187,13 @@ def made_key(path: Path) -> Ed25519PrivateKey:
     if key is None:
         raise BursarError(f"{path} was taken away while it was made")
     return key
+
+
+def _audit_head(content: dict[str, Any]) -> AuditHead:
+    entries = content["audit_entries"]
+    if type(entries) is not int or entries < 0:
+        raise ValueError("audit_entries")
+    return AuditHead(entries, bytes.fromhex(content["audit_hash"]))
 
 
 def _text(raw: bytes) -> str:

@@ -124,10 +124,10 @@ def test_a_head_is_small_signed_and_for_its_owner(office: Office, database: Data
     key = office.bursar.folder / ".bursar" / "audit-key.pem"
     assert done.stderr == "Signed with a new key, .bursar/audit-key.pem: keep a copy of it\n"
     assert key.stat().st_mode & 0o777 == 0o600
-    assert len(done.stdout) < 500
+    assert len(done.stdout) < 600
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    assert (told["format"], told["org"], told["seq"], len(told["hash"])) == ("bursar-head-1", "acme", 60, 64)
+    assert (told["format"], told["org"], told["seq"], len(told["hash"])) == ("bursar-head-2", "acme", 60, 64)
     assert office.run("audit", "head", "--json").stderr == ""
     key.chmod(0o644)
     refused(office.run("audit", "head"), 2, "BURSAR_AUDIT_KEY: others may read .bursar/audit-key.pem")
@@ -388,3 +388,57 @@ def test_without_a_ledger_there_is_nothing_to_prove(bursar: Any) -> None:
     for command in ("verify", "head", "show"):
         refused(Office(bursar).run("audit", command), 2, "has no ledger yet")
     assert bursar.left_behind() == set()
+
+
+@on_each
+def test_the_audit_log_is_proved_with_the_events(office: Office, database: Database) -> None:
+    log_three(database)
+    done = office.run("audit", "verify")
+    assert (done.returncode, done.stdout.splitlines()[1]) == (
+        0,
+        "acme: proved: 3 audit entries are as they were written",
+    )
+    assert json.loads(office.run("audit", "verify", "--json").stdout)["audit_entries"] == 3
+    assert json.loads(office.run("audit", "verify", "--from", "2", "--json").stdout)["audit_entries"] is None
+    let_change(database)
+    with database.write() as connection:
+        connection.execute(text("UPDATE audit_log SET author = 'eve' WHERE entry = 2"))
+    message = (
+        "audit entry 2 does not have the hash of its content: it was changed, or the one before it together with its "
+        "hash"
+    )
+    done = office.run("audit", "verify")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, f"acme: WRONG: {message}")
+    told = json.loads(office.run("audit", "verify", "--json").stdout)
+    assert (told["proved"], told["finding"]) == (False, {"entry": 2, "problem": "audit", "message": message})
+
+
+def test_a_cut_off_audit_log_is_found_against_a_head(office: Office, database: Database) -> None:
+    log_three(database)
+    kept_head(office)
+    assert office.run("audit", "verify", "--against", "head.json").returncode == 0
+    let_change(database)
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM audit_log WHERE entry = 3"))
+        last = "(SELECT hash FROM audit_log WHERE entry = 2)"
+        connection.execute(text(f"UPDATE organizations SET audit_entries = 2, audit_hash = {last}"))
+    assert office.run("audit", "verify").returncode == 0
+    done = office.run("audit", "verify", "--against", "head.json")
+    cut = "acme: WRONG: the audit log ends at entry 2, but the head knows entry 3: its end was cut off"
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, cut)
+
+
+def log_three(database: Database) -> None:
+    with database.write() as connection:
+        for number in range(1, 4):
+            record_audit(connection, "acme", AuditEntry(MONTHS[0], "ada", "prices.set", "gpt-4o", "r", {"n": number}))
+
+
+def let_change(database: Database) -> None:
+    """What somebody with the database does first."""
+    with database.write() as connection:
+        if database.is_sqlite:
+            for name in ("audit_log_no_update", "audit_log_no_delete"):
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
+        else:
+            connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER USER"))
