@@ -56,7 +56,8 @@ def audit_entries(
     connection: Connection, org_id: str, *, below: int | None = None, action: str | None = None, most: int = 100
 ) -> list[Any]:
     """Entries, newest first: those numbered below `below`, of one action or of all, at most so many."""
-    entries = select(audit_log).where(audit_log.c.org_id == org_id)
+    wanted = (audit_log.c[name] for name in ("org_id", "entry", *AuditEntry.__slots__))
+    entries = select(*wanted).where(audit_log.c.org_id == org_id)
     if below is not None:
         entries = entries.where(audit_log.c.entry < below)
     if action is not None:

@@ -11,8 +11,11 @@ import pytest
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.vault.store import Vault
+from tests.integration.bursar.conftest import forked_bursar
 from tests.support.ledger_copies import LedgerCopies
 from tests.support.vault_rows import made_vault
+
+__all__ = ["forked_bursar"]
 
 
 @pytest.fixture

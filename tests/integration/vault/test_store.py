@@ -110,7 +110,13 @@ def test_a_row_that_was_moved_does_not_decrypt(vault: Vault, database: Database,
     put(vault, org_id="globex")
     put(vault, "coder")
     with database.write() as connection:
-        place: dict[str, Any] = {"org_id": "acme", "agent_id": "copilot", "name": "default", "version": 1, "kind": "api_key"}
+        place: dict[str, Any] = {
+            "org_id": "acme",
+            "agent_id": "copilot",
+            "name": "default",
+            "version": 1,
+            "kind": "api_key",
+        }
         other = {"org_id": "globex", "agent_id": "hook", "name": "second", "version": 2, "kind": "custom"}
         elsewhere = {**place, moved: other[moved]}
         row = connection.execute(select(credentials).where(credentials.c.credential_id == stored.credential_id)).one()
