@@ -27,6 +27,7 @@ from bursar.demo.place import only_demo
 from bursar.demo.ports import ADDRESS, reserved_port
 from bursar.demo.summary import Summary
 from bursar.demo.traffic import Traffic, TrafficReport
+from bursar.demo.vault import fill_vault
 from bursar.stopping import stop_event
 from dashboard.run import serve_command, serve_environment, wait_until_ready
 from engine.admission.embedded import EmbeddedServer
@@ -55,6 +56,7 @@ The organization, its last 30 days and its traffic are made up. What to look at:
              first call; the others are denied for the rest of the day.
   Decisions  Why a call was allowed or denied: the policy block_development,
              the rate limit each-user, the budget legal-trial.
+  Settings   Under Audit log: who was handed a made-up credential, and for what.
   Prices     The vendor of market_research bills a third more than its price. In
              another terminal: BURSAR_STATE_DIR={state_dir} bursar costs calibrations 1
 """
@@ -115,6 +117,7 @@ def _demonstrate(
                 return DemoOutcome.nothing(utc_now()), None
             starting.update("Starting the service ...")
             service = running.enter_context(GovernanceService.from_document(document, settings=settings))
+        fill_vault(service, settings)
         environment = _environment(settings)
         logs = options.state_dir / "logs"
         pages = _child(running, Child("pages", serve_command(port, ADDRESS), environment, logs / "pages.log"))
@@ -195,6 +198,8 @@ def _settings(options: DemoOptions, redis_url: str, port: int) -> Settings:
             "state_dir": options.state_dir,
             "database_url": None,
             "redis_url": redis_url,
+            "vault_keyring": None,
+            "vault_keys": None,
             "redis_timeout_seconds": REDIS_TIMEOUT_SECONDS,
             "hold_seconds": HOLD_SECONDS,
             "lease_seconds": LEASE_SECONDS,
@@ -205,7 +210,9 @@ def _settings(options: DemoOptions, redis_url: str, port: int) -> Settings:
 
 def _environment(settings: Settings) -> dict[str, str]:
     # The demo is for the person at this machine: nobody has to sign in, whatever the shell is set up for.
-    kept = {name: value for name, value in serve_environment().items() if not name.startswith("BURSAR_OIDC_")}
+    # Its keys are its own, too.
+    others = ("BURSAR_OIDC_", "BURSAR_VAULT_")
+    kept = {name: value for name, value in serve_environment().items() if not name.startswith(others)}
     return kept | {
         "BURSAR_STATE_DIR": str(settings.state_dir.resolve()),
         "BURSAR_DATABASE_URL": settings.ledger_url,

@@ -13,10 +13,14 @@ from engine.document.live import LiveDocument
 from engine.document.load import content_hash, document_content, parse_document
 from engine.document.schema import GovernanceDocument
 from engine.errors import DocumentError
+from engine.ledger.audit import AuditEntry, record_audit
 from engine.ledger.database import Database
 from engine.ledger.organizations import ensure_organization
 from engine.ledger.price_books import label_of, live_book, live_book_version
 from engine.ledger.tables import document_versions
+
+APPLY = "document.apply"
+"""The action of the audit entry of a version that a person or a service made from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,15 @@ def publish(
     """Make `document` the live version of its organization, if version `base` is live until then.
 
     A first version has the base 0; `None` is whatever is live. What is live already is not made again, whatever the
-    base: asking twice does no harm. Raises `DocumentMoved` when another version is live.
+    base: asking twice does no harm. A new version has an entry in the audit log. Raises `DocumentMoved` when another
+    version is live.
     """
     with database.write() as connection:
-        return publish_within(connection, document, base=base, author=author, reason=reason, source_text=source_text)
+        before = _lock(connection, document.organization)
+        made = publish_within(connection, document, base=base, author=author, reason=reason, source_text=source_text)
+        if made.version != (0 if before is None else before.version):
+            _record(connection, made, author, reason)
+        return made
 
 
 def publish_within(
@@ -93,8 +102,9 @@ def locked_document(connection: Connection, org_id: str, base: int) -> LiveDocum
 
 
 def publish_document(database: Database, document: GovernanceDocument, *, author: str, reason: str) -> LiveDocument:
-    """Make `document` live, whatever is live now; the same content again changes nothing."""
-    return publish(database, document, base=None, author=author, reason=reason)
+    """Make `document` live, whatever is live now; the same content again changes nothing. For made-up organizations."""
+    with database.write() as connection:
+        return publish_within(connection, document, base=None, author=author, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +137,9 @@ def publish_unless_outdated(
             (based_on is not None and based_on < live.version) or _was_live(connection, document.organization, digest)
         ):
             return Adopted(live_document(connection, document.organization), live)
-        return Adopted(_add(connection, document, live, author, reason, source_text))
+        made = _add(connection, document, live, author, reason, source_text)
+        _record(connection, made, author, reason)
+        return Adopted(made)
 
 
 def live_version(connection: Connection, org_id: str) -> int | None:
@@ -243,6 +255,13 @@ def _add(
         )
     )
     return _with_book(connection, version, document)
+
+
+def _record(connection: Connection, made: LiveDocument, author: str, reason: str) -> None:
+    """The audit entry of a version; the hash holds its content, which is in no chain itself."""
+    details = {"content_hash": content_hash(made.document)}
+    entry = AuditEntry(utc_now(), author, APPLY, f"version {made.version}", reason, details)
+    record_audit(connection, made.document.organization, entry)
 
 
 def _with_book(connection: Connection, version: int, document: GovernanceDocument) -> LiveDocument:

@@ -81,6 +81,7 @@ def test_a_ledger_as_it_was_written_is_proved(office: Office, database: Database
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "acme: proved: 60 events, 1 to 60, are as they were written",
+        "acme: proved: 1 audit entry is as it was written",
         "Whether later events were cut off shows only against a head kept elsewhere: bursar audit head",
     ]
     part = office.run("audit", "verify", "--from", "2026-09-21", "--to", "2026-10-01", "--json")
@@ -297,15 +298,16 @@ def test_what_was_dropped_is_told(office: Office, database: Database) -> None:
         ],
     )
     shown = office.run("audit", "show")
-    first, details = shown.stdout.splitlines()
-    assert first == "   1  2026-11-25 12:00 UTC  bursar  ledger.drop before 2026-10  BURSAR_RETENTION_MONTHS is 1"
+    first, details, *_ = shown.stdout.splitlines()
+    assert first == "   2  2026-11-25 12:00 UTC  bursar  ledger.drop before 2026-10  BURSAR_RETENTION_MONTHS is 1"
     assert details.startswith("      decisions 0, events 20, first_seq 1, last_hash ")
 
 
 def test_audit_entries_are_listed_newest_first_page_by_page(office: Office, database: Database) -> None:
-    assert office.run("audit", "show").stdout == "acme has no audit entry yet\n"
+    (applied, _) = office.run("audit", "show").stdout.splitlines()
+    assert applied.endswith("document.apply version 1  a test")
     with database.write() as connection:
-        for number in range(1, 8):
+        for number in range(2, 8):
             entry = AuditEntry(MONTHS[0], f"ada{number}", "prices.set", "gpt-4o", "a\x1b[31m reason", {"n": number})
             record_audit(connection, "acme", entry)
     lines = office.run("audit", "show", "--limit", "3").stdout.splitlines()
@@ -321,7 +323,8 @@ def test_every_organization_is_verified_unless_one_is_named(office: Office, data
         connection.execute(insert(organizations).values(org_id="other", created_at=utc_now()))
     write_months(database, MONTHS[:1], org_id="other")
     done = office.run("audit", "verify")
-    assert (done.returncode, [line.split(":")[0] for line in done.stdout.splitlines()[::2]]) == (0, ["acme", "other"])
+    proved = [line.split(":")[0] for line in done.stdout.splitlines() if "events" in line and "proved" in line]
+    assert (done.returncode, proved) == (0, ["acme", "other"])
     with database.write() as connection:
         connection.execute(delete(events).where(events.c.org_id == "acme", events.c.seq == 7))
     done = office.run("audit", "verify")
@@ -396,9 +399,9 @@ def test_the_audit_log_is_proved_with_the_events(office: Office, database: Datab
     done = office.run("audit", "verify")
     assert (done.returncode, done.stdout.splitlines()[1]) == (
         0,
-        "acme: proved: 3 audit entries are as they were written",
+        "acme: proved: 4 audit entries are as they were written",
     )
-    assert json.loads(office.run("audit", "verify", "--json").stdout)["audit_entries"] == 3
+    assert json.loads(office.run("audit", "verify", "--json").stdout)["audit_entries"] == 4
     assert json.loads(office.run("audit", "verify", "--from", "2", "--json").stdout)["audit_entries"] is None
     let_change(database)
     with database.write() as connection:
@@ -419,12 +422,12 @@ def test_a_cut_off_audit_log_is_found_against_a_head(office: Office, database: D
     assert office.run("audit", "verify", "--against", "head.json").returncode == 0
     let_change(database)
     with database.write() as connection:
-        connection.execute(text("DELETE FROM audit_log WHERE entry = 3"))
-        last = "(SELECT hash FROM audit_log WHERE entry = 2)"
-        connection.execute(text(f"UPDATE organizations SET audit_entries = 2, audit_hash = {last}"))
+        connection.execute(text("DELETE FROM audit_log WHERE entry = 4"))
+        last = "(SELECT hash FROM audit_log WHERE entry = 3)"
+        connection.execute(text(f"UPDATE organizations SET audit_entries = 3, audit_hash = {last}"))
     assert office.run("audit", "verify").returncode == 0
     done = office.run("audit", "verify", "--against", "head.json")
-    cut = "acme: WRONG: the audit log ends at entry 2, but the head knows entry 3: its end was cut off"
+    cut = "acme: WRONG: the audit log ends at entry 3, but the head knows entry 4: its end was cut off"
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, cut)
 
 

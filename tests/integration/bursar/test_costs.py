@@ -52,7 +52,8 @@ def office(empty: Office, ledger_copies: LedgerCopies) -> Office:
 
 def audited(office: Office) -> list[tuple[str, str, str]]:
     with closing(ledger(office)) as database, database.read() as connection:
-        return [(row.action, row.author, row.reason) for row in audit_entries(connection, "acme")]
+        entries = [(row.action, row.author, row.reason) for row in audit_entries(connection, "acme")]
+    return [entry for entry in entries if entry[0] != "document.apply"]
 
 
 COMMANDS = ("import", "variance", "calibrate", "calibrations", "promote", "reject", "rollback")

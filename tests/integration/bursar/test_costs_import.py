@@ -73,6 +73,9 @@ class Answer:
         return json.loads(self.out)
 
 
+_ENTRIES = select(audit_log).where(audit_log.c.action != "document.apply").order_by(audit_log.c.entry)
+
+
 class Office:
     """A folder with bills, and the ledger that the command works on."""
 
@@ -114,7 +117,7 @@ class Office:
         """Both tables, with the time of each import."""
         with self.database.read() as connection:
             costs = connection.execute(select(billed_costs).order_by(*billed_costs.primary_key.columns)).all()
-            entries = connection.execute(select(audit_log).order_by(audit_log.c.entry)).all()
+            entries = connection.execute(_ENTRIES).all()
         return [tuple(row) for row in costs], [row._asdict() for row in entries]
 
     def billed(self) -> dict[tuple[str, str, str], int]:

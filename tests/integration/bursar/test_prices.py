@@ -62,7 +62,7 @@ def ledger(office: Office) -> Database:
 
 def audited(office: Office) -> list[Any]:
     with closing(ledger(office)) as database, database.read() as connection:
-        return audit_entries(connection, "acme")
+        return [entry for entry in audit_entries(connection, "acme") if entry.action != "document.apply"]
 
 
 @pytest.mark.parametrize("command", ["show", "diff", "set", "import", "history", "rollback"])
@@ -460,7 +460,7 @@ def test_of_many_who_set_a_price_at_once_one_wins(bursar: Any, database_url: str
     assert set(codes) <= {0, 3}
     with closing(Database(database_url)) as database, database.read() as connection:
         # Whoever looked after another had finished follows it; nobody overwrites what was not seen.
-        assert live_book(connection, "acme").version == codes.count(0) == len(audit_entries(connection, "acme"))
+        assert live_book(connection, "acme").version == codes.count(0) == len(audit_entries(connection, "acme")) - 1
     for (_, stderr), code in told:
         if code == 3:
             assert stderr.startswith("bursar: version ")

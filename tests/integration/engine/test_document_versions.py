@@ -27,6 +27,7 @@ from engine.document.store import (
     version_history,
 )
 from engine.errors import DocumentError, InvalidValue
+from engine.ledger.audit import audit_entries
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.opening import open_live_parts
@@ -350,3 +351,18 @@ def test_an_agent_of_a_newer_version_is_known_a_moment_after_it_was_refused(acme
     while service.document.version == 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert service.check("newcomer", estimated_cost=1).allowed
+
+
+def test_a_version_from_a_file_has_an_audit_entry_that_holds_its_content(database_url: str) -> None:
+    with closing(Database(database_url)) as database:
+        migrate(database)
+        document = parse_document({"organization": "acme"}, "test")
+        for _ in range(2):
+            publish(database, document, base=None, author="ada", reason="first")
+        with database.read() as connection:
+            (entry,) = audit_entries(connection, "acme")
+            held = version_history(connection, "acme")[0].content_hash
+        assert (entry.action, entry.subject, entry.author, entry.reason) == (
+            "document.apply", "version 1", "ada", "first",
+        )  # fmt: skip
+        assert entry.details == {"content_hash": held}
