@@ -41,11 +41,25 @@ class RedisFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class VaultFacts:
+    """How many credentials are wrapped by which key, and the keys that this machine has.
+
+    `refused` says why it has none, and `is_set_up` whether it was meant to: there is a keyring, or a setting names one.
+    """
+
+    used: Mapping[str, int]
+    known: frozenset[str] = frozenset()
+    refused: str | None = None
+    is_set_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class OrganizationFacts:
     """One organization. `live` is None without a document, `Unanswered` when the stored one cannot be read.
 
     `called` are the agents of the last days; `outdated` the calls that an older document version decided although the
-    live one should have been known by then. `agent_reasons` are of the one agent that was asked about.
+    live one should have been known by then. `agent_reasons` are of the one agent that was asked about. `vault` is None
+    without credentials.
     """
 
     org_id: str
@@ -61,6 +75,7 @@ class OrganizationFacts:
     channels: tuple[ChannelState, ...] = ()
     undelivered: Undelivered = field(default_factory=lambda: Undelivered(None, 0))
     rules: Mapping[str, RuleHealth] = field(default_factory=dict)
+    vault: VaultFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

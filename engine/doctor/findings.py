@@ -19,6 +19,7 @@ from engine.doctor.judging_document import (
 from engine.doctor.judging_ledger import ledger_findings, message_findings
 from engine.doctor.judging_one_agent import one_agent_findings
 from engine.doctor.judging_servers import clock_findings, database_findings, redis_findings
+from engine.doctor.judging_vault import vault_finding
 from engine.doctor.judging_worker import worker_findings
 from engine.document.live import LiveDocument
 
@@ -51,6 +52,8 @@ def _of_organization(facts: Facts, organization: OrganizationFacts) -> Iterator[
     yield document_finding(facts, organization)
     yield from ledger_findings(facts, organization)
     yield outage_finding(organization)
+    if organization.vault is not None:
+        yield vault_finding(organization.vault)
     if not isinstance(live, LiveDocument):
         yield unknown_document()
         return

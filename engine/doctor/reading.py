@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from engine.alerting.rule_states import rule_healths
 from engine.clock import utc_now
-from engine.doctor.facts import LedgerFacts, OrganizationFacts, Reasons, Unanswered
+from engine.doctor.facts import LedgerFacts, OrganizationFacts, Reasons, Unanswered, VaultFacts
 from engine.document.live import LiveDocument
 from engine.document.store import has_documents, live_document, live_version, version_history
-from engine.errors import DocumentError, InvalidValue
+from engine.errors import DocumentError, InvalidValue, VaultError
 from engine.ledger.database import Database
 from engine.ledger.migrate import newest_version, older_version
 from engine.ledger.queries.channels import channel_states
@@ -20,6 +20,8 @@ from engine.ledger.queries.names import known_names
 from engine.ledger.queries.slice import Slice
 from engine.ledger.queries.spend import spend_by
 from engine.settings import Settings
+from engine.vault.ages import key_ages
+from engine.vault.opening import key_provider, keyring_path
 
 MOST_ORGANIZATIONS = 20
 LOOK_BACK = timedelta(hours=1)
@@ -106,9 +108,23 @@ def _organization(
             channels=tuple(channel_states(connection, org_id, now)),
             undelivered=undelivered(connection, org_id, given_up_since=now - GIVEN_UP_WITHIN),
             rules=rule_healths(connection, org_id),
+            vault=_vault(database, settings, org_id),
             reasons=_reasons(database, last_hour),
             agent_reasons={} if agent_id is None else _reasons(database, _of_agent(last_hour, agent_id)),
         )
+
+
+def _vault(database: Database, settings: Settings, org_id: str) -> VaultFacts | None:
+    with database.read() as connection:
+        used = {key.key_id: key.credentials for key in key_ages(connection, org_id)}
+    if not used:
+        return None
+    is_set_up = bool(settings.vault_keys or settings.vault_keyring) or keyring_path(settings).exists()
+    try:
+        known = key_provider(settings).known()
+    except (VaultError, InvalidValue) as error:
+        return VaultFacts(used, refused=str(error), is_set_up=is_set_up)
+    return VaultFacts(used, frozenset(key.key_id for key in known))
 
 
 def _of_agent(part: Slice, agent_id: str) -> Slice:

@@ -152,10 +152,13 @@ def _engine(url: URL, *, read_only: bool) -> Engine:
                 event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
+        # Options may be secret, and an engine shows its URL wherever it is printed.
+        told = {name: value for name, value in url.query.items() if name in _WHERE}
         return create_engine(
-            url,
+            url.set(query=told),
             pool_pre_ping=True,
             connect_args={
+                **{name: value for name, value in url.query.items() if name not in _WHERE},
                 "connect_timeout": 5,
                 "options": _POSTGRES_OPTIONS + (_POSTGRES_READ_ONLY if read_only else ""),
             },

@@ -82,9 +82,8 @@ def versions(database: Database) -> list[tuple[int, str, str]]:
 
 def audited(database: Database) -> list[tuple[str, str, str, str, dict[str, Any]]]:
     with database.read() as connection:
-        return [
-            (row.author, row.action, row.subject, row.reason, row.details) for row in audit_entries(connection, "acme")
-        ]
+        entries = [row for row in audit_entries(connection, "acme") if row.action != "document.apply"]
+        return [(row.author, row.action, row.subject, row.reason, row.details) for row in entries]
 
 
 def applied(database: Database, version: int) -> str | None:

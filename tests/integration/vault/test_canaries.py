@@ -19,12 +19,17 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from pydantic import SecretStr
 from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 
+from engine.admission.diagnosis import look_at_redis
+from engine.admission.gate import RedisGate
+from engine.doctor.gathering import gather
 from engine.errors import BursarError
 from engine.ledger.database import Database
 from engine.ledger.tables import credentials, heartbeats
+from engine.settings import Settings
 from engine.vault.keyring import Keyring
 from engine.vault.rotation import rotate_if_due
 from engine.vault.store import Vault
@@ -242,3 +247,23 @@ def test_nothing_that_commands_jobs_and_pages_write_has_a_secret(installation: I
     # The governance document names its webhooks; it is kept as it was applied.
     assert {name for names in found.values() for name in names} == {"webhook address"}
     assert {Path(path).name.split("-")[0] for path in found} <= {"bursar.yaml", "ledger.db"}
+
+
+def test_addresses_are_told_without_their_passwords(canaries: Canaries, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = f"postgresql://me:{canaries.plant('password')}@127.0.0.1:9/db?sslpassword={canaries.plant('option')}"
+    redis_url = f"redis://me:{canaries.plant('Redis password')}@127.0.0.1:9/0"
+    settings = Settings(database_url=url, redis_url=redis_url, vault_keys=SecretStr(canaries.plant("keys")))
+    with closing(Database(url)) as database, closing(RedisGate(redis_url, timeout_seconds=0.2)) as gate:
+        seen = [f"{settings!r} {settings} {database.engine!r} {database.masked_url} {database!r} {gate!r}"]
+
+        def ask() -> None:
+            with database.read():
+                pass
+
+        seen.append(said_of(ask))
+        seen.append(said_of(lambda: look_at_redis(redis_url, timeout_seconds=0.2)))
+        seen.append(repr(gather(database, settings, patience_seconds=2)))
+        seen.append(repr(gather(None, settings, patience_seconds=2)))
+    assert canaries.found_in("\n".join(seen)) == set()
+    assert canaries.found_in(caplog.text) == set()
