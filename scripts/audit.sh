@@ -20,7 +20,14 @@ elif [ "$status" -ne 0 ]; then
     cat "$said" >&2
     exit "$status"
 else
-    echo "pip-audit: no known hole in what is locked."
+    # An index that is only a copy knows files, and no holes.
+    left_out=$(grep -c 'could not be audited' "$said" || true)
+    locked=$(grep -c '==' locks/runtime.lock)
+    if [ "$left_out" -gt 0 ]; then
+        echo "pip-audit: $left_out of $locked packages are not known to the index used here and were not looked up." >&2
+    else
+        echo "pip-audit: no known hole in $locked locked packages."
+    fi
 fi
 
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
