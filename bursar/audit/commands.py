@@ -49,8 +49,9 @@ def verify(
     Finds what was edited, deleted, added or reordered. A cut-off end, or a chain written anew from some event on, is
     found only against a head that was kept elsewhere. A head that another key signed is wrong. Dates are UTC days of
     writing, or instants with an offset. With --decisions, what pages and exports read is compared with the events:
-    who, what was decided, what it cost. With --from or --to, the audit log is not looked at. Without --org, a part, a
-    head and --json, every organization is verified.
+    who, what was decided, what it cost. Versions of the document and of the price book are compared with the audit log.
+    With --from or --to, the audit log is not looked at. Without --org, a part, a head and --json, every organization is
+    verified.
 
     Exit codes: 0 proved, 1 something is wrong, 2 an error, 130 interrupted.
 

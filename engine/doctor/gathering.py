@@ -16,7 +16,6 @@ from engine.doctor.reading import ASKED_WRONGLY, read_ledger
 from engine.errors import BursarError, InvalidValue
 from engine.ledger.database import Database
 from engine.settings import Settings
-from engine.shown_settings import masked_address
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from engine.document.load import document_content, parse_document
 from engine.document.raise_spec import LONGEST_REASON, MOST_RAISES, RaiseSpec, written_instant
 from engine.document.raises_lint import scopes_of
 from engine.document.schema import BudgetSpec, GovernanceDocument
-from engine.document.store import locked_document, publish_within, source_text
+from engine.document.store import locked_document, publish_within, source_text, version_facts
 from engine.errors import DocumentError, InvalidValue
 from engine.ids import check_id
 from engine.ledger.audit import AuditEntry, record_audit
@@ -204,7 +204,7 @@ def _edit(
         text = source_text(connection, org_id, base) if changed.edit is not None else None
         new_text = None if changed.edit is None else edited_text(text, budget_id, changed.edit, document)
         made = publish_within(connection, document, base=base, author=by.name, reason=by.reason, source_text=new_text)
-        details = {**changed.details, "version": made.version}
+        details = {**changed.details, **version_facts(made)}
         record_audit(connection, org_id, AuditEntry(by.at, by.name, action, budget_id, by.reason, details))
         return made
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from engine.document.authorship import LONGEST_AUTHOR, one_line
 from engine.document.live import LiveDocument
 from engine.document.raise_spec import LONGEST_REASON
-from engine.document.store import document_version, locked_document, publish_within, source_text
+from engine.document.store import document_version, locked_document, publish_within, source_text, version_facts
 from engine.errors import InvalidValue
 from engine.ledger.audit import AuditEntry, record_audit
 from engine.ledger.database import Database
@@ -38,6 +38,6 @@ def roll_back(
         )
         if made.version == live.version:
             raise InvalidValue("version", f"{version} has the content of version {live.version}, which is live")
-        details = {"content_of": version, "replaced": base}
+        details = {"content_of": version, "replaced": base, **version_facts(made)}
         record_audit(connection, org_id, AuditEntry(now, name, ACTION, f"version {made.version}", why, details))
     return made

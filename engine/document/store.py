@@ -21,6 +21,8 @@ from engine.ledger.tables import document_versions
 
 APPLY = "document.apply"
 """The action of the audit entry of a version that a person or a service made from a file."""
+DOCUMENT_HASH = "document_hash"
+"""In the details of every audit entry about a new version: its content's hash, for a version itself is in no chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +259,13 @@ def _add(
     return _with_book(connection, version, document)
 
 
+def version_facts(made: LiveDocument) -> dict[str, Any]:
+    """What the audit entry of a new version holds of it, for `engine.document.version_check`."""
+    return {"version": made.version, DOCUMENT_HASH: content_hash(made.document)}
+
+
 def _record(connection: Connection, made: LiveDocument, author: str, reason: str) -> None:
-    """The audit entry of a version; the hash holds its content, which is in no chain itself."""
-    details = {"content_hash": content_hash(made.document)}
-    entry = AuditEntry(utc_now(), author, APPLY, f"version {made.version}", reason, details)
+    entry = AuditEntry(utc_now(), author, APPLY, f"version {made.version}", reason, version_facts(made))
     record_audit(connection, made.document.organization, entry)
 
 

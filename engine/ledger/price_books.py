@@ -18,6 +18,8 @@ from engine.pricing.book import PriceBook
 from engine.pricing.book_diff import diff_books
 from engine.pricing.shipped import SHIPPED_BOOK
 
+BOOK_HASH = "price_book_hash"
+"""In the details of every audit entry about a new version: its content's hash, for a version itself is in no chain."""
 SHIPPED = 0
 """The number of the book that Bursar ships."""
 
@@ -157,7 +159,7 @@ def publish_book(
             created_at=now,
         )
     )
-    facts = {"version": version, "base": base, **details}
+    facts = {"version": version, "base": base, BOOK_HASH: book.content_hash, **details}
     room = "costs" if action in ("promote", "rollback") else "prices"
     record_audit(connection, org_id, AuditEntry(now, author, f"{room}.{action}", label_of(version), reason, facts))
     return StoredBook(version, replace(book, label=label_of(version)))

@@ -431,17 +431,34 @@ def test_a_cut_off_audit_log_is_found_against_a_head(office: Office, database: D
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, cut)
 
 
+def test_a_version_that_was_changed_past_bursar_is_found(office: Office, database: Database) -> None:
+    done = office.run("audit", "verify")
+    assert (done.returncode, done.stdout.splitlines()[2]) == (
+        0,
+        "acme: 1 document and price book version is what its audit entry says",
+    )
+    assert json.loads(office.run("audit", "verify", "--json").stdout)["versions"] == 1
+    let_change(database, "document_versions")
+    with database.write() as connection:
+        connection.execute(text('UPDATE document_versions SET content = \'{"organization": "acme"}\''))
+    message = "version 1 of the document is not the one that was made: it was changed"
+    done = office.run("audit", "verify")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, f"acme: WRONG: {message}")
+    told = json.loads(office.run("audit", "verify", "--json").stdout)
+    assert (told["proved"], told["finding"]) == (False, {"problem": "version", "message": message})
+
+
 def log_three(database: Database) -> None:
     with database.write() as connection:
         for number in range(1, 4):
             record_audit(connection, "acme", AuditEntry(MONTHS[0], "ada", "prices.set", "gpt-4o", "r", {"n": number}))
 
 
-def let_change(database: Database) -> None:
+def let_change(database: Database, table: str = "audit_log") -> None:
     """What somebody with the database does first."""
     with database.write() as connection:
         if database.is_sqlite:
-            for name in ("audit_log_no_update", "audit_log_no_delete"):
-                connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
+            for what in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {table}_no_{what}"))
         else:
-            connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER USER"))
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))

@@ -365,4 +365,4 @@ def test_a_version_from_a_file_has_an_audit_entry_that_holds_its_content(databas
         assert (entry.action, entry.subject, entry.author, entry.reason) == (
             "document.apply", "version 1", "ada", "first",
         )  # fmt: skip
-        assert entry.details == {"content_hash": held}
+        assert entry.details == {"version": 1, "document_hash": held}

@@ -1,0 +1,103 @@
+"""Compare versions of the governance document and of the price book with the hashes that the audit log holds of them.
+
+A version is in no chain itself; the entry about it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+
+from engine.document.load import content_hash, parse_document
+from engine.document.store import DOCUMENT_HASH
+from engine.errors import DocumentError
+from engine.ledger.audit import audit_entries
+from engine.ledger.price_books import BOOK_HASH
+from engine.ledger.tables import document_versions, price_book_versions
+
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsCompared:
+    """So many versions have an audit entry and were compared with it; `finding` is what is wrong first, or `None`."""
+
+    versions: int
+    finding: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What has versions: how it is called, its table, and the hash of what is stored (`None`: it cannot be read)."""
+
+    name: str
+    table: Table
+    hash_of: Callable[[Any], str | None]
+
+
+def compare_versions(connection: Connection, org_id: str) -> VersionsCompared:
+    """Compare what is stored with the audit log, which is taken for proved.
+
+    Versions of before there were such entries are passed over; one that is newer than the last entry was not made by
+    Bursar.
+    """
+    told = _told(connection, org_id)
+    compared = 0
+    for key, kind in _KINDS.items():
+        for version, digest in sorted(told[key].items()):
+            if (wrong := _difference(connection, org_id, kind, version, digest)) is not None:
+                return VersionsCompared(compared, f"version {version} of the {kind.name} {wrong}")
+            compared += 1
+        newest = connection.scalar(select(func.max(kind.table.c.version)).where(kind.table.c.org_id == org_id)) or 0
+        if told[key] and newest > max(told[key]):
+            wrong = f"version {newest} of the {kind.name} has no audit entry: it was not made by Bursar"
+            return VersionsCompared(compared, wrong)
+    return VersionsCompared(compared, None)
+
+
+def _told(connection: Connection, org_id: str) -> Mapping[str, dict[int, str]]:
+    told: dict[str, dict[int, str]] = {key: {} for key in _KINDS}
+    for details in _all_details(connection, org_id):
+        for key in _KINDS.keys() & details.keys():
+            told[key][details["version"]] = details[key]
+    return told
+
+
+def _all_details(connection: Connection, org_id: str) -> Iterator[Mapping[str, Any]]:
+    below: int | None = None
+    while entries := audit_entries(connection, org_id, below=below, most=PAGE):
+        yield from (entry.details for entry in entries)
+        below = entries[-1].entry
+
+
+def _difference(connection: Connection, org_id: str, kind: _Kind, version: int, digest: str) -> str | None:
+    table = kind.table.c
+    row = connection.execute(
+        select(table.content).where(table.org_id == org_id, table.version == version)
+    ).one_or_none()
+    if row is None:
+        return "is gone"
+    return None if kind.hash_of(row.content) == digest else "is not the one that was made: it was changed"
+
+
+def _document_hash(content: Any) -> str | None:
+    try:
+        return content_hash(parse_document(content, "a version"))
+    except DocumentError:
+        return None
+
+
+def _book_hash(content: Any) -> str:
+    # As `PriceBook.content_hash`, but of what is stored: a later Bursar may know more of a book.
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+_KINDS: Mapping[str, _Kind] = {
+    DOCUMENT_HASH: _Kind("document", document_versions, _document_hash),
+    BOOK_HASH: _Kind("price book", price_book_versions, _book_hash),
+}
