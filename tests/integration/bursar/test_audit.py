@@ -82,6 +82,7 @@ def test_a_ledger_as_it_was_written_is_proved(office: Office, database: Database
     assert done.stdout.splitlines() == [
         "acme: proved: 60 events, 1 to 60, are as they were written",
         "acme: proved: 1 audit entry is as it was written",
+        "acme: 1 document and price book version is what its audit entry says",
         "Whether later events were cut off shows only against a head kept elsewhere: bursar audit head",
     ]
     part = office.run("audit", "verify", "--from", "2026-09-21", "--to", "2026-10-01", "--json")

@@ -231,7 +231,7 @@ def test_versions_are_numbered_compared_and_kept(acme_on_each: Any) -> None:
         assert live_book(connection, "acme").book.content_hash == book_history(connection, "acme")[0].content_hash
         with pytest.raises(UnknownBook, match="has no version 7 of its price book; it has versions 0 to 1"):
             stored_book(connection, "acme", 7)
-        (entry,) = audit_entries(connection, "acme")
+        (entry,) = audit_entries(connection, "acme", action="prices.set")
     assert (entry.action, entry.subject, entry.author, entry.reason) == ("prices.set", "v1", "eve", "a test")
 
 
@@ -240,11 +240,14 @@ def test_what_is_kept_cannot_be_changed(acme_on_each: Any, table: Any) -> None:
     acme_on_each.service()
     publish(acme_on_each, CHEAPER)
     database = acme_on_each.open_database()
+    with database.read() as connection:
+        authors = set(connection.execute(select(table.c.author)).scalars())
+    assert "eve" in authors
     for change in (update(table).values(author="mallory"), delete(table)):
         with pytest.raises((DBAPIError, DatabaseError), match="never changed"), database.write() as connection:
             connection.execute(change)
     with database.read() as connection:
-        assert connection.execute(select(table.c.author)).scalars().all() == ["eve"]
+        assert set(connection.execute(select(table.c.author)).scalars()) == authors
 
 
 def test_audit_entries_are_numbered_and_paged(acme_on_each: Any) -> None:
