@@ -60,14 +60,18 @@ def get(server: EmbeddedServer, key: str) -> object:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits to be collected does not."""
+    """Whether a process runs; one that ended and waits to be collected does not, once its last thread has ended too.
+
+    Until then it may still hold its locks.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     told = Path(f"/proc/{pid}/stat")
     with contextlib.suppress(OSError):
-        return told.read_text().rpartition(")")[2].split()[0] != "Z"
+        has_ended = told.read_text().rpartition(")")[2].split()[0] == "Z"
+        return not has_ended or len(list(told.with_name("task").iterdir())) > 1
     return not told.parent.parent.exists()
 
 
