@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, select
 
 from engine.document.load import content_hash, parse_document
 from engine.document.store import DOCUMENT_HASH
@@ -21,6 +22,8 @@ from engine.ledger.price_books import BOOK_HASH
 from engine.ledger.tables import document_versions, price_book_versions
 
 PAGE = 1_000
+_OF_BOOKS = ("prices.", "costs.")
+"""Begin the actions of entries about versions of the price book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,56 +36,78 @@ class VersionsCompared:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What has versions: how it is called, its table, and the hash of what is stored (`None`: it cannot be read)."""
+    """What has versions: how it is called, its table, and the hash of what is stored (`None`: it cannot be read).
+
+    `always_told`: no version was ever made without an audit entry, though older entries have no hash.
+    """
 
     name: str
     table: Table
     hash_of: Callable[[Any], str | None]
+    always_told: bool = False
 
 
 def compare_versions(connection: Connection, org_id: str) -> VersionsCompared:
     """Compare what is stored with the audit log, which is taken for proved.
 
-    Versions of before there were such entries are passed over; one that is newer than the last entry was not made by
-    Bursar.
+    Documents of before there were such entries are passed over; a version behind the first that has one was not made
+    by Bursar, and no version of the price book was ever made without.
     """
+    # Before the entries: what is made meanwhile has its entry, or is not looked at.
+    there = {key: _versions(connection, org_id, kind) for key, kind in _KINDS.items()}
     told = _told(connection, org_id)
     compared = 0
     for key, kind in _KINDS.items():
         for version, digest in sorted(told[key].items()):
             if (wrong := _difference(connection, org_id, kind, version, digest)) is not None:
                 return VersionsCompared(compared, f"version {version} of the {kind.name} {wrong}")
-            compared += 1
-        newest = connection.scalar(select(func.max(kind.table.c.version)).where(kind.table.c.org_id == org_id)) or 0
-        if told[key] and newest > max(told[key]):
-            wrong = f"version {newest} of the {kind.name} has no audit entry: it was not made by Bursar"
-            return VersionsCompared(compared, wrong)
+            compared += digest is not None
+        first = 0 if kind.always_told else min(told[key], default=math.inf)
+        for version in there[key]:
+            if version > first and version not in told[key]:
+                wrong = f"version {version} of the {kind.name} has no audit entry: it was not made by Bursar"
+                return VersionsCompared(compared, wrong)
     return VersionsCompared(compared, None)
 
 
-def _told(connection: Connection, org_id: str) -> Mapping[str, dict[int, str]]:
-    told: dict[str, dict[int, str]] = {key: {} for key in _KINDS}
-    for details in _all_details(connection, org_id):
+def _versions(connection: Connection, org_id: str, kind: _Kind) -> list[int]:
+    table = kind.table.c
+    made = select(table.version).where(table.org_id == org_id).order_by(table.version)
+    return list(connection.execute(made).scalars())
+
+
+def _told(connection: Connection, org_id: str) -> Mapping[str, dict[int, str | None]]:
+    """The versions that have an entry, and the hashes of those whose entry has one."""
+    told: dict[str, dict[int, str | None]] = {key: {} for key in _KINDS}
+    for entry in _all_entries(connection, org_id):
+        details = entry.details
         for key in _KINDS.keys() & details.keys():
             told[key][details["version"]] = details[key]
+        if entry.action.startswith(_OF_BOOKS) and details.keys() >= {"version", "base"}:
+            told[BOOK_HASH].setdefault(details["version"])
     return told
 
 
-def _all_details(connection: Connection, org_id: str) -> Iterator[Mapping[str, Any]]:
+def _all_entries(connection: Connection, org_id: str) -> Iterator[Any]:
     below: int | None = None
     while entries := audit_entries(connection, org_id, below=below, most=PAGE):
-        yield from (entry.details for entry in entries)
+        yield from entries
         below = entries[-1].entry
 
 
-def _difference(connection: Connection, org_id: str, kind: _Kind, version: int, digest: str) -> str | None:
+def _difference(connection: Connection, org_id: str, kind: _Kind, version: int, digest: str | None) -> str | None:
     table = kind.table.c
     row = connection.execute(
         select(table.content).where(table.org_id == org_id, table.version == version)
     ).one_or_none()
     if row is None:
         return "is gone"
-    return None if kind.hash_of(row.content) == digest else "is not the one that was made: it was changed"
+    found = None if digest is None else kind.hash_of(row.content)
+    if found == digest:
+        return None
+    if found is None:
+        return "cannot be read: it was changed, or made by a newer Bursar"
+    return "is not the one that was made: it was changed"
 
 
 def _document_hash(content: Any) -> str | None:
@@ -99,5 +124,5 @@ def _book_hash(content: Any) -> str:
 
 _KINDS: Mapping[str, _Kind] = {
     DOCUMENT_HASH: _Kind("document", document_versions, _document_hash),
-    BOOK_HASH: _Kind("price book", price_book_versions, _book_hash),
+    BOOK_HASH: _Kind("price book", price_book_versions, _book_hash, always_told=True),
 }

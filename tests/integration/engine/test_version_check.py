@@ -19,8 +19,10 @@ from engine.document.rolling_back import roll_back
 from engine.document.schema import GovernanceDocument
 from engine.document.store import publish, publish_document
 from engine.document.version_check import VersionsCompared, compare_versions
+from engine.ledger.audit import AuditEntry, audit_entries, record_audit
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
+from engine.ledger.organizations import ensure_organization
 from engine.ledger.price_books import live_book, publish_book
 from engine.ledger.tables import document_versions, price_book_versions
 from tests.integration.bursar.test_audit import let_change
@@ -83,7 +85,7 @@ def test_a_changed_limit_is_named(database: Database, version: int) -> None:
 def test_what_is_no_document_any_more_is_named(database: Database, content: Any) -> None:
     with database.write() as connection:
         connection.execute(update(document_versions).where(document_versions.c.version == 4).values(content=content))
-    assert (compared(database).finding or "").startswith("version 4 of the document is not the one that was made")
+    assert (compared(database).finding or "").startswith("version 4 of the document cannot be read")
 
 
 def test_a_version_that_is_gone_is_named(database: Database) -> None:
@@ -98,6 +100,48 @@ def test_a_version_past_bursar_is_named(database: Database) -> None:
         row = connection.execute(select(document_versions).where(table.version == 4)).one()._asdict()
         connection.execute(insert(document_versions).values({**row, "version": 5}))
     assert compared(database).finding == "version 5 of the document has no audit entry: it was not made by Bursar"
+
+
+def test_a_version_past_bursar_is_named_even_behind_a_later_one(database: Database) -> None:
+    table = document_versions.c
+    with database.write() as connection:
+        row = connection.execute(select(document_versions).where(table.version == 4)).one()._asdict()
+        connection.execute(insert(document_versions).values({**row, "version": 5}))
+    publish(database, document(300), base=5, author="ada", reason="a file")
+    assert compared(database).finding == "version 5 of the document has no audit entry: it was not made by Bursar"
+
+
+def test_a_first_price_book_past_bursar_is_named(database: Database) -> None:
+    with database.write() as connection:
+        row = connection.execute(select(price_book_versions)).one()._asdict()
+        ensure_organization(connection, "globex")
+        connection.execute(insert(price_book_versions).values({**row, "org_id": "globex"}))
+    with database.read() as connection:
+        found = compare_versions(connection, "globex").finding
+    assert found == "version 1 of the price book has no audit entry: it was not made by Bursar"
+
+
+def test_a_price_book_of_before_there_were_hashes_is_passed_over(database: Database) -> None:
+    with database.write() as connection:
+        row = connection.execute(select(price_book_versions)).one()._asdict()
+        entry = AuditEntry(NOW, "ada", "prices.set", "v1", "long ago", {"version": 1, "base": 0})
+        record_audit(connection, "globex", entry)
+        connection.execute(insert(price_book_versions).values({**row, "org_id": "globex"}))
+    with database.read() as connection:
+        assert compare_versions(connection, "globex") == VersionsCompared(0, None)
+
+
+def test_what_is_applied_meanwhile_is_no_finding(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entries_then_an_apply(*asked: Any, **how: Any) -> list[Any]:
+        entries = audit_entries(*asked, **how)
+        with closing(Database(database_url)) as other:
+            publish(other, document(300), base=None, author="ada", reason="a file")
+        return entries
+
+    monkeypatch.setattr(version_check, "audit_entries", entries_then_an_apply)
+    assert compared(database) == VersionsCompared(4, None)
 
 
 def test_a_cheaper_price_book_is_named(database: Database) -> None:
