@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from engine.errors import DatabaseError, InvalidValue
 from engine.ledger.audit_chain import entry_hash
 from engine.ledger.chain import BEFORE_THE_FIRST
 from engine.ledger.organizations import ensure_organization
@@ -34,8 +35,11 @@ class AuditEntry:
 def record_audit(connection: Connection, org_id: str, entry: AuditEntry) -> int:
     """Add an entry in the caller's transaction, so that no change is without one. Returns its number.
 
-    Its hash covers the entry before it (`audit_chain`).
+    Its hash covers the entry before it (`audit_chain`). Raises `InvalidValue` for texts that not every database keeps,
+    and `DatabaseError` when the table takes no entry.
     """
+    for name in ("author", "action", "subject", "reason"):
+        _check_text(name, getattr(entry, name))
     # Those who add take turns at the organization's row.
     ensure_organization(connection, org_id, lock=True)
     known = organizations.c
@@ -45,11 +49,22 @@ def record_audit(connection: Connection, org_id: str, entry: AuditEntry) -> int:
     number: int = entries + 1
     values = {name: getattr(entry, name) for name in AuditEntry.__slots__}
     its_hash = entry_hash(newest or BEFORE_THE_FIRST, org_id, number, **values)
-    connection.execute(insert(audit_log).values(org_id=org_id, entry=number, hash=its_hash, **values))
+    added = insert(audit_log).values(org_id=org_id, entry=number, hash=its_hash, **values).returning(audit_log.c.entry)
+    if connection.execute(added).first() is None:
+        # A trigger or a rule that somebody made.
+        raise DatabaseError("the audit log takes no entry: something in the database keeps it from being added")
     connection.execute(
         update(organizations).where(known.org_id == org_id).values(audit_entries=number, audit_hash=its_hash)
     )
     return number
+
+
+def _check_text(name: str, text: str) -> None:
+    longest: int | None = getattr(audit_log.c[name].type, "length", None)
+    if longest is not None and len(text) > longest:
+        raise InvalidValue(name, f"must be at most {longest} characters, got {len(text)}")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InvalidValue(name, "has characters that cannot be kept")
 
 
 def audit_entries(

@@ -55,7 +55,8 @@ def verify_audit(database: Database, org_id: str, *, kept: AuditHead | None = No
     2. Entry by entry: numbers without a hole, each with the hash of the one before and its own content.
     3. The end, and `kept`, an earlier end that was kept elsewhere.
     """
-    with database.read() as connection:
+    # In one snapshot: an entry that is written meanwhile is not beyond the end.
+    with database.snapshot() as connection:
         head = audit_head(connection, org_id)
         beyond = _first_beyond(connection, org_id, head.entries)
     walked, finding = _walk(database, org_id, head, kept)

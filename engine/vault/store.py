@@ -103,6 +103,7 @@ class Vault:
 
         1. In one transaction: read the row, add the entry `credential_access`. Without an entry there is no secret.
         2. Unwrap the data key, decrypt. What does not decrypt is an entry of its own, `credential_damaged`.
+           A row that was wrapped anew in between, its old key forgotten, is read again.
 
         Raises `UnknownCredential`, `CredentialDamaged`, `VaultKeyMissing` and `DatabaseError`.
         """
@@ -114,7 +115,7 @@ class Vault:
             facts = {**_told(stored.binding), "user": user_id, "purpose": purpose}
             record_audit(connection, org_id, AuditEntry(now, user_id, ACCESS, agent_id, purpose, facts))
         try:
-            return Secret.from_bytes(unseal(stored.sealed, stored.binding, self.keys))
+            return Secret.from_bytes(self._unsealed(stored))
         except (CredentialDamaged, VaultKeyMissing, ValueError) as error:
             why = str(error) if isinstance(error, BursarError) else "what it decrypts to is no credential"
             self._note_damage(stored, user_id, why)
@@ -150,6 +151,17 @@ class Vault:
         if stored is None:
             raise UnknownCredential(f"{agent_id} has no credential {name}; `bursar vault list` shows what there is")
         return stored
+
+    def _unsealed(self, stored: StoredCredential) -> bytes:
+        try:
+            return unseal(stored.sealed, stored.binding, self.keys)
+        except VaultKeyMissing:
+            with self.database.read() as connection:
+                now = find_credential(connection, stored.org_id, stored.agent_id, stored.name)
+            # The entry says which version of which credential: no other may take its place.
+            if now is None or now.binding != stored.binding or now.key_id == stored.key_id:
+                raise
+            return unseal(now.sealed, now.binding, self.keys)
 
     def _note_damage(self, stored: StoredCredential, user_id: str, why: str) -> None:
         entry = AuditEntry(utc_now(), user_id, DAMAGED, stored.agent_id, why, _told(stored.binding))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from alembic import command
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from engine.ledger import audit_verify
 from engine.ledger.audit import AuditEntry, record_audit
@@ -94,7 +95,7 @@ def test_what_was_deleted_added_or_reordered_is_named(database: Database) -> Non
     with database.read() as connection:
         head = audit_head(connection, "acme")
     with database.write() as connection:
-        forged = {"org_id": "acme", "entry": 5, "at": NOW, "author": "eve", "action": "a", "subject": "s"}
+        forged = {"org_id": "acme", "entry": 5, "at": NOW, "author": "eve", "action": "a", "subject": "s", "hash": b"h"}
         connection.execute(insert(audit_log).values(**forged, reason="", details={}))
     assert finding(database) == (5, "audit entry 5 was added: the log ends at 4")
     change(database, "DELETE FROM audit_log WHERE entry = 5")
@@ -133,6 +134,30 @@ def test_of_many_who_write_at_once_each_is_in_the_chain(database: Database, data
     with multiprocessing.get_context("fork").Pool(4) as pool:
         pool.map(write_here, [database_url] * 4)
     assert verify_audit(database, "acme") == audit_verify.AuditProof("acme", 40, None)
+
+
+def test_what_is_written_while_the_end_is_looked_at_was_not_added(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(database)
+
+    def head_then_another(*asked: Any) -> AuditHead:
+        head = audit_head(*asked)
+        with closing(Database(database_url)) as other:
+            write(other, 1)
+        return head
+
+    monkeypatch.setattr(audit_verify, "audit_head", head_then_another)
+    assert verify_audit(database, "acme") == audit_verify.AuditProof("acme", 4, None)
+
+
+def test_a_bursar_of_before_the_chain_takes_no_number_away(database: Database) -> None:
+    write(database)
+    entry = {"org_id": "acme", "entry": 5, "at": NOW, "author": "ada", "action": "a", "subject": "s", "reason": ""}
+    with pytest.raises(IntegrityError, match="an audit entry needs its hash"), database.write() as connection:
+        connection.execute(insert(audit_log).values(**entry, details={}))
+    write(database, 1)
+    assert verify_audit(database, "acme") == audit_verify.AuditProof("acme", 5, None)
 
 
 def test_entries_of_before_the_chain_are_in_it_afterwards(database: Database) -> None:

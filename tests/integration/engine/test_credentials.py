@@ -50,3 +50,23 @@ def test_the_guides_line_is_awaited(acme: Any) -> None:
             return await service.decrypt_credentials("copilot_hr", user_id="user-001", purpose="call the agent")
 
     assert asyncio.run(use())["token"] == CANARY
+
+
+def test_others_go_on_while_a_decrypt_waits_for_the_ledger(acme: Any) -> None:
+    with_keyring(acme)
+
+    async def use() -> tuple[int, bool]:
+        async with await AsyncGovernanceService.from_document(acme.write(), settings=acme.settings()) as service:
+            await service.encrypt_credentials(AUTH_CONFIG)
+            ticks = 0
+            with service.database.write():
+                asked = service.decrypt_credentials("copilot_hr", user_id="user-001", purpose="call the agent")
+                waiting = asyncio.create_task(asked)
+                for _ in range(20):
+                    await asyncio.sleep(0.01)
+                    ticks += 1
+                waited = not waiting.done()
+            await waiting
+            return ticks, waited
+
+    assert asyncio.run(use()) == (20, True)

@@ -20,9 +20,11 @@ from engine.errors import (
     VaultKeyMissing,
 )
 from engine.ledger.audit import audit_entries
+from engine.ledger.audit_verify import verify_audit
 from engine.ledger.database import Database
 from engine.ledger.tables import credentials
 from engine.vault.keyring import Keyring
+from engine.vault.rotation import By, forget_unused, make_key, rewrap_all
 from engine.vault.rows import StoredCredential
 from engine.vault.store import ACCESS, DAMAGED, Vault
 from tests.support.vault_rows import MADE_AT
@@ -91,6 +93,54 @@ def test_a_full_audit_log_is_no_secret_either(sqlite_url: str, vault: Vault, dat
             get(Vault(closed, vault.keys))
         assert CANARY not in str(refused.value)
     assert [action for action, *_ in logged(database)] == ["vault.add"]
+
+
+def test_an_entry_that_the_database_swallows_is_no_entry(vault: Vault, database: Database) -> None:
+    put(vault)
+    if database.is_sqlite:
+        statements = ["CREATE TRIGGER deaf BEFORE INSERT ON audit_log BEGIN SELECT RAISE(IGNORE); END"]
+    else:
+        statements = [
+            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+            "CREATE TRIGGER deaf BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION nothing()",
+        ]
+    with database.write() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    with pytest.raises(DatabaseError, match="the audit log takes no entry"):
+        get(vault)
+    assert verify_audit(database, "acme").finding is None
+
+
+def test_words_that_a_database_cannot_keep_are_refused_by_name(vault: Vault) -> None:
+    for field, words in (("reason", "a\0b"), ("reason", "\ud800"), ("author", "a\0b"), ("author", "a" * 257)):
+        with pytest.raises(InvalidValue, match=f"^{field}: "):
+            put(vault, **{field: words})
+    assert vault.credentials("acme") == []
+
+
+def test_a_key_that_is_replaced_and_forgotten_while_somebody_reads_is_no_damage(
+    vault: Vault, database: Database
+) -> None:
+    put(vault)
+
+    class Rotated(Keyring):
+        """Somebody rotates between the audit entry and the first look for the key."""
+
+        done = False
+
+        def unwrap(self, wrapped: Any, context: bytes) -> bytes:
+            if not self.done:
+                self.done = True
+                by = By("ada", "she has left", MADE_AT)
+                make_key(database, vault.keys, vault.keys.current(), by)
+                rewrap_all(database, vault.keys, by)
+                assert forget_unused(database, vault.keys, by)
+            return super().unwrap(wrapped, context)
+
+    assert isinstance(vault.keys, Keyring)
+    assert get(Vault(database, Rotated(vault.keys.path))) == {"api_key": CANARY}
+    assert DAMAGED not in [action for action, *_ in logged(database)]
 
 
 def test_a_changed_ciphertext_is_refused_and_noted(vault: Vault, database: Database) -> None:

@@ -18,6 +18,22 @@ _REFUSAL = "rows of audit_log are never changed: add a new one instead"
 _NO_UPDATE = f"""
     CREATE TRIGGER audit_log_no_update BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END
 """
+_WITHOUT_HASH = "an audit entry needs its hash: this database was upgraded, start the newer Bursar"
+# A process of before would write entries that are in no chain, and take the numbers of those that are.
+_SQLITE_NEEDS_HASH = f"""
+    CREATE TRIGGER audit_log_needs_hash BEFORE INSERT ON audit_log WHEN NEW.hash IS NULL
+    BEGIN SELECT RAISE(ABORT, '{_WITHOUT_HASH}'); END
+"""
+_POSTGRES_NEEDS_HASH = (
+    f"""
+    CREATE FUNCTION refuse_audit_log_without_hash() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION '{_WITHOUT_HASH}' USING ERRCODE = 'restrict_violation'; END $$
+    """,
+    """
+    CREATE TRIGGER audit_log_needs_hash BEFORE INSERT ON audit_log FOR EACH ROW WHEN (NEW.hash IS NULL)
+    EXECUTE FUNCTION refuse_audit_log_without_hash()
+    """,
+)
 _entries = sa.table(
     "audit_log",
     *(sa.column(name) for name in ("org_id", "author", "action", "subject", "reason")),
@@ -72,10 +88,15 @@ def upgrade() -> None:
     for org_id in list(connection.execute(sa.select(_entries.c.org_id).distinct()).scalars()):
         _chain(connection, org_id)
     _refuse_changes()
+    for statement in _POSTGRES_NEEDS_HASH if _on_postgres() else (_SQLITE_NEEDS_HASH,):
+        op.execute(statement)
 
 
 def downgrade() -> None:
     """Undo it; credentials are lost."""
+    op.execute(f"DROP TRIGGER audit_log_needs_hash{' ON audit_log' if _on_postgres() else ''}")
+    if _on_postgres():
+        op.execute("DROP FUNCTION refuse_audit_log_without_hash()")
     op.drop_column("audit_log", "hash")
     op.drop_column("organizations", "audit_hash")
     op.drop_column("organizations", "audit_entries")
@@ -102,15 +123,19 @@ def _chain(connection: sa.Connection, org_id: str) -> None:
     )
 
 
+def _on_postgres() -> bool:
+    return op.get_bind().dialect.name == "postgresql"
+
+
 def _let_entries_change() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if _on_postgres():
         op.execute("ALTER TABLE audit_log DISABLE TRIGGER audit_log_no_change")
     else:
         op.execute("DROP TRIGGER audit_log_no_update")
 
 
 def _refuse_changes() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if _on_postgres():
         op.execute("ALTER TABLE audit_log ENABLE TRIGGER audit_log_no_change")
     else:
         op.execute(_NO_UPDATE)
