@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     """The key that signs chain heads; without it, `audit-key.pem` in the state directory."""
     vault_keyring: Path | None = None
     """The file of keys that encrypt credentials; without it, `vault-keyring.json` in the state directory."""
+    vault_rotation: Literal["worker", "manual"] = "worker"
+    """Who makes a new key when one is 90 days old. `manual` is for keyrings that several machines have copies of."""
     vault_keys: SecretStr | None = None
     """Those keys themselves, instead of a file: 32 bytes each in base64, the current one first, parted by commas."""
     slack_token: SecretStr | None = None

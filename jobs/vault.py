@@ -21,6 +21,9 @@ def rotate_keys(database: Database, settings: Settings, now: datetime) -> None:
     Raises `VaultError` when a key is missing or only a person can make one, `RotationIncomplete` when some credentials
     do not decrypt; the heartbeat shows it.
     """
-    done = rotate_if_due(database, key_provider(settings), By(AUTHOR, "every 90 days", now))
+    may_make_keys = settings.vault_rotation == "worker"
+    done = rotate_if_due(
+        database, key_provider(settings), By(AUTHOR, "every 90 days", now), may_make_keys=may_make_keys
+    )
     if done is not None and done.credentials:
         logger.info("%d credentials were wrapped by %s", done.credentials, done.key_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import glob
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,7 +29,7 @@ class Keyring:
     """A `KeyProvider` of the keys in a file.
 
     Changes of the file are seen at once. It is replaced as a whole, so a kill leaves the old or the new one; those who
-    change it take turns.
+    change it take turns. A link stays one: what it names is replaced.
     """
 
     name = "keyring"
@@ -80,8 +82,11 @@ class Keyring:
 
     def _keys(self) -> LocalKeys:
         try:
-            with self.path.open("rb") as file:
+            # A pipe that nobody writes into is not waited for.
+            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
                 found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise VaultKeyMissing(f"BURSAR_VAULT_KEYRING: {self.path} cannot be read: it is not a file")
                 if found.st_mode & 0o077:
                     raise VaultKeyMissing(
                         f"BURSAR_VAULT_KEYRING: others may read {self.path}; make it yours alone: "
@@ -109,10 +114,13 @@ class Keyring:
     def _turn(self) -> Iterator[None]:
         """Only one at a time changes the file; a lock of a process that was killed is gone with it."""
         try:
-            handle = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            real = self._real()
+            handle = os.open(real.with_name(f".{real.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise self._unwritable(error) from None
         try:
+            with contextlib.suppress(OSError):
+                self._give_to_owner(handle)
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
@@ -129,16 +137,20 @@ class Keyring:
         }
         temporary = None
         try:
+            real = self._real()
+            for left_by_a_kill in real.parent.glob(f".{glob.escape(real.name)}.new-*"):
+                left_by_a_kill.unlink()
             # Made for its owner alone.
-            handle, temporary = tempfile.mkstemp(prefix=".vault-keyring-", dir=self.path.parent)
+            handle, temporary = tempfile.mkstemp(prefix=f".{real.name}.new-", dir=real.parent)
             with os.fdopen(handle, "w") as file:
+                self._give_to_owner(handle)
                 json.dump(content, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(self.path)
+            Path(temporary).replace(real)
             temporary = None
             # Data keys are wrapped by it from now on: it must survive a power cut before they do.
-            folder = os.open(self.path.parent, os.O_RDONLY)
+            folder = os.open(real.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
@@ -149,6 +161,16 @@ class Keyring:
             if temporary is not None:
                 with contextlib.suppress(OSError):
                     Path(temporary).unlink()
+
+    def _real(self) -> Path:
+        """The file itself, where the path is a link to it."""
+        return Path(os.path.realpath(self.path))
+
+    def _give_to_owner(self, handle: int) -> None:
+        """What root changes for a service stays the service's, who could not read it else."""
+        if os.geteuid() == 0 and self.path.exists():
+            owner = self.path.stat()
+            os.fchown(handle, owner.st_uid, owner.st_gid)
 
     def _unwritable(self, error: OSError) -> VaultKeyMissing:
         return VaultKeyMissing(f"BURSAR_VAULT_KEYRING: {self.path} cannot be written: {error.strerror}")
@@ -168,7 +190,7 @@ def _parsed(content: bytes) -> LocalKeys | None:
         if len(keys) < len(found) or any(key.key_id != key_id for key_id, key in keys.items()):
             return None
         return LocalKeys(keys[read["current"]], keys)
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, OverflowError, TypeError, ValueError, RecursionError):
         return None
 
 

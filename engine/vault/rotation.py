@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, tuple_, update
+from sqlalchemy import Connection, exists, func, select, tuple_, update
 
 from engine.errors import BursarError, CredentialDamaged, VaultError, VaultKeyMissing
 from engine.ledger.audit import AuditEntry, record_audit
 from engine.ledger.database import Database
 from engine.ledger.organizations import ensure_organization
-from engine.ledger.tables import credentials, vault_keys
+from engine.ledger.tables import audit_log, credentials, vault_keys
 from engine.vault.envelope import rewrap
 from engine.vault.keys import KeyProvider, KnownKey, Wrapped
 from engine.vault.rows import StoredCredential, has_credentials, note_key, stored_from
@@ -52,20 +52,28 @@ class Rewrapped(NamedTuple):
 
 
 def rotate_if_due(
-    database: Database, keys: KeyProvider, by: By, *, watch: Callable[[int], None] | None = None
+    database: Database,
+    keys: KeyProvider,
+    by: By,
+    *,
+    may_make_keys: bool = True,
+    watch: Callable[[int], None] | None = None,
 ) -> Rewrapped | None:
     """What the job does: a new key when the current one is 90 days old, then everything wrapped by the current one.
 
     `None` where nothing is encrypted; then keys are not looked for either. Raises `VaultError`, at the end, where only
-    a person can make a new key.
+    a person can make a new key. None is made where a key is missing: each machine with a copy of the keyring would make
+    its own, which no other has. Without `may_make_keys` somebody else makes them, and only the second half is done.
     """
     with database.read() as connection:
         if not has_credentials(connection):
             return None
         current = keys.current()
         made_at = _made_at(connection, current)
+        used = set(connection.execute(select(credentials.c.key_id).distinct()).scalars())
+    may_make_keys = may_make_keys and used <= {key.key_id for key in keys.known()}
     refused: VaultError | None = None
-    if made_at is not None and by.now - made_at >= ROTATE_AFTER:
+    if may_make_keys and made_at is not None and by.now - made_at >= ROTATE_AFTER:
         try:
             make_key(database, keys, current, by)
         except VaultError as error:
@@ -77,7 +85,7 @@ def rotate_if_due(
 
 
 def make_key(database: Database, keys: KeyProvider, current: KnownKey, by: By) -> KnownKey:
-    """A new current key, with an entry in the audit log of every organization that has credentials.
+    """A new current key, with one entry in the audit log of every organization that has credentials.
 
     The key comes first: when it cannot be made, nothing says that it was.
     """
@@ -125,7 +133,8 @@ def rewrap_all(
 def forget_unused(database: Database, keys: KeyProvider, by: By) -> list[str]:
     """Take away keys that no credential is wrapped by. Copies of the database from before need them: keep those keys.
 
-    SQL first: from then on nobody wraps by them. A kill before the provider has done it leaves that to the next run.
+    A key that this database never knew stays: it may be another one's. SQL first: from then on nobody wraps by them. A
+    kill before the provider has done it leaves that to the next run.
     """
     current = keys.current()
     gone = []
@@ -142,9 +151,9 @@ def _is_unused(database: Database, keys: KeyProvider, key: KnownKey, by: By) -> 
             select(vault_keys).where(vault_keys.c.key_id == key.key_id).with_for_update()
         ).one_or_none()
         if row is None:
-            # Never wrapped by: noted, so that nobody begins to.
-            note_key(connection, key, keys.name, by.now)
-        elif row.forgotten_at is not None:
+            # Another database may have secrets under it.
+            return False
+        if row.forgotten_at is not None:
             return True
         users = select(func.count()).select_from(credentials).where(credentials.c.key_id == key.key_id)
         if connection.execute(users).scalar_one():
@@ -218,4 +227,8 @@ def _store(
 def _record_everywhere(connection: Connection, by: By, action: str, key_id: str, facts: dict[str, str]) -> None:
     # In order, so that two who do it wait for each other and not both.
     for org_id in connection.execute(select(credentials.c.org_id).distinct().order_by(credentials.c.org_id)).scalars():
-        record_audit(connection, org_id, AuditEntry(by.now, by.author, action, key_id, by.reason, facts))
+        # Those who rotate at once get the same key, and one of them says so.
+        ensure_organization(connection, org_id, lock=True)
+        said = exists().where(audit_log.c.org_id == org_id, audit_log.c.action == action, audit_log.c.subject == key_id)
+        if not connection.scalar(select(said)):
+            record_audit(connection, org_id, AuditEntry(by.now, by.author, action, key_id, by.reason, facts))

@@ -43,6 +43,17 @@ def test_the_job_rotates_after_90_days_and_not_before(vault: Vault, tmp_path: Pa
     assert first in vault.keys.known()
 
 
+def test_where_keys_are_made_by_hand_the_job_only_wraps_by_them(vault: Vault, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path).model_copy(update={"vault_rotation": "manual"})
+    put_many(vault, "acme", 3)
+    first = vault.keys.current()
+    rotate_keys(vault.database, settings, MADE_AT + ROTATE_AFTER)
+    assert vault.keys.known() == (first,)
+    second = vault.keys.make_current(instead_of=first.key_id, now=MADE_AT + ROTATE_AFTER)
+    rotate_keys(vault.database, settings, MADE_AT + ROTATE_AFTER)
+    assert {each.key_id for each in vault.credentials("acme")} == {second.key_id}
+
+
 def test_a_worker_without_a_keyring_fails_only_where_there_is_something_to_do(vault: Vault, tmp_path: Path) -> None:
     nowhere = settings_of(tmp_path / "nowhere")
     rotate_keys(vault.database, nowhere, MADE_AT)

@@ -190,6 +190,7 @@ def test_several_who_rotate_at_once_count_every_credential_once(
     assert by_key(database) == {vault.keys.current().key_id: 300}
     told = [details["credentials"] for action, _, details in logged(database) if action == "vault.rewrap"]
     assert sum(told) == 300
+    assert [action for action, *_ in logged(database)].count("vault.new_key") == 1
 
 
 def rotate_here(url: str, path: Path) -> int:
@@ -227,6 +228,33 @@ def test_a_secret_replaced_meanwhile_is_not_overwritten(vault: Vault, database: 
     assert isinstance(vault.keys, Keyring)
     assert rewrap_all(database, Interrupted(vault.keys.path), BY).credentials == 0
     assert vault.decrypt(org_id="acme", agent_id="agent-0", user_id="u", purpose="a test")["api_key"] == "new"
+
+
+def test_the_same_new_key_is_told_once(vault: Vault, database: Database) -> None:
+    put_many(vault, "acme", 1)
+    first = vault.keys.current()
+    assert make_key(database, vault.keys, first, BY) == make_key(database, vault.keys, first, BY)
+    assert [action for action, *_ in logged(database)] == ["vault.new_key"]
+
+
+def test_a_key_that_this_database_never_knew_is_not_forgotten(vault: Vault, database: Database) -> None:
+    # Of another database under the same keyring.
+    unknown = vault.keys.current()
+    second = vault.keys.make_current(instead_of=unknown.key_id, now=LATER)
+    put_many(vault, "acme", 1)
+    assert forget_unused(database, vault.keys, BY) == []
+    assert vault.keys.known() == (unknown, second)
+
+
+def test_a_machine_that_lacks_a_key_makes_none(vault: Vault, database: Database, tmp_path: Path) -> None:
+    put_many(vault, "acme", 1)
+    copied = tmp_path / "elsewhere.json"
+    copied.write_bytes((tmp_path / "keyring.json").read_bytes())
+    copied.chmod(0o600)
+    rotate_if_due(database, vault.keys, BY)
+    with pytest.raises(RotationIncomplete, match=f"is not in {copied}; put it back from a copy"):
+        rotate_if_due(database, Keyring(copied), BY)
+    assert len(Keyring(copied).known()) == 1
 
 
 def test_a_forgotten_key_is_gone_and_nothing_is_encrypted_by_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import multiprocessing
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,12 +69,45 @@ def test_a_damaged_keyring_is_refused_without_a_word_of_it(path: Path) -> None:
         json.dumps({**whole, "current": "key-0"}),
         json.dumps({**whole, "keys": [{**whole["keys"][0], "key": a_key(1)}]}),
         json.dumps({**whole, "keys": [{**whole["keys"][0], "key": key[:-4]}]}),
+        json.dumps({**whole, "keys": [{**whole["keys"][0], "made_at": "0001-01-01T00:00:00+23:00"}]}),
     ]  # fmt: skip
     for content in spoiled:
         path.write_text(content)
         with pytest.raises(VaultKeyMissing, match="is damaged, or no keyring; put back a copy of it") as refused:
             Keyring(path).current()
         assert key[:10] not in f"{refused.value!r}{refused.value.__cause__!r}"
+
+
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+    with pytest.raises(VaultKeyMissing, match="cannot be read: it is not a file"):
+        Keyring(path).current()
+
+
+def test_a_link_to_a_keyring_stays_one(path: Path) -> None:
+    link = path.with_name("link.json")
+    link.symlink_to(path)
+    first = Keyring(link).make(NOW)
+    second = Keyring(link).make_current(instead_of=first.key_id, now=NOW)
+    assert link.is_symlink()
+    assert Keyring(path).known() == (first, second)
+
+
+def test_keys_that_a_kill_has_left_in_another_file_are_taken_away(path: Path) -> None:
+    first = Keyring(path).make(NOW)
+    left = path.with_name(f".{path.name}.new-8k2")
+    left.write_bytes(path.read_bytes())
+    Keyring(path).make_current(instead_of=first.key_id, now=NOW)
+    assert {each.name for each in path.parent.iterdir()} == {path.name, f".{path.name}.lock"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_rotates_stays_the_services(path: Path) -> None:
+    first = Keyring(path).make(NOW)
+    for each in path.parent.iterdir():
+        os.chown(each, 65534, 65534)
+    Keyring(path).make_current(instead_of=first.key_id, now=NOW)
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in path.parent.iterdir()} == {(65534, 65534)}
 
 
 def test_a_new_key_is_seen_by_others_and_old_ones_stay(path: Path) -> None:
