@@ -89,3 +89,7 @@ def test_the_shipped_rule_fires_past_90_days_and_ends_with_a_new_secret(books: B
     )
     given(books, "copilot", "old", SLOT + DAY)
     assert firing(SLOT + DAY + timedelta(minutes=1)) == {key}
+    for agent_id, name in (("hook", "default"), ("copilot", "default"), ("copilot", "old")):
+        vault.remove(org_id="acme", agent_id=agent_id, name=name, author="ada", reason="not used any more")
+    firing(SLOT + DAY + timedelta(minutes=2))
+    assert firing(SLOT + DAY + timedelta(minutes=4)) == set()
