@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import DatabaseError as NotADatabaseError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.errors import DatabaseError
@@ -105,6 +106,8 @@ class Database:
         except DBAPIError as error:
             # Whatever stops a connection from being made is in the URL, or at the other end of it.
             raise self._unusable(error) from error
+        except PoolTimeout as error:
+            raise DatabaseError(f"database {self.masked_url} cannot be used: all connections to it are busy") from error
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

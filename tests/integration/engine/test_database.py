@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -99,6 +100,15 @@ def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(
     assert problem in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_when_all_connections_are_busy_it_is_said(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Database(sqlite_url)) as database, contextlib.ExitStack() as held:
+        migrate(database)
+        monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
+        with pytest.raises(DatabaseError, match="all connections to it are busy"):  # noqa: PT012
+            for _ in range(100):
+                held.enter_context(database.read())
 
 
 def test_a_published_document_comes_back_as_it_was_and_the_same_again_is_no_new_version(database_url: str) -> None:
