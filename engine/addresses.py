@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 UNREADABLE = "an address that cannot be read"
+# A slash may be written `\/` in JSON and in YAML.
+_IN_TEXT = re.compile(r"""(https?:(?:\\?/){2}[^/?#\s'"\\]+)[/?#\\][^\s"]*""", re.IGNORECASE)
+
+
+def without_paths(text: str) -> str:
+    """A text in which web addresses say only where they go: what follows the host may be the secret of a webhook."""
+    return _IN_TEXT.sub(r"\1/…", text)
 
 
 def masked_address(address: str, *, with_options: bool = True) -> str:

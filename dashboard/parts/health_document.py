@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import streamlit as st
@@ -13,6 +12,7 @@ from dashboard.frame import organization
 from dashboard.reading.base import database, ledger_url
 from dashboard.reading.health import read_diff, read_live_version, read_source, read_versions
 from dashboard.wording import plain, plural
+from engine.addresses import without_paths
 from engine.clock import utc_now
 from engine.document.diff import Change
 from engine.document.rolling_back import roll_back
@@ -27,7 +27,6 @@ _ICONS = {
     "removed": ":red[:material/remove_circle:]",
     "changed": ":orange[:material/change_circle:]",
 }
-_ADDRESS = re.compile(r"(https?://[^/\s'\"]+)/[^\s'\"]*")
 
 
 def document_tab() -> None:
@@ -93,11 +92,7 @@ def asked_versions(numbers: Sequence[int], version: str | None, against: str | N
 
 def change_line(change: Change) -> str:
     """One difference in Markdown. Of a web address only where it goes: the rest of it may be a secret."""
-    return f"{_ICONS.get(change.kind, '')} {plain(_ADDRESS.sub(_host, change.text))}"
-
-
-def _host(found: re.Match[str]) -> str:
-    return f"{found[1]}/…"
+    return f"{_ICONS.get(change.kind, '')} {plain(without_paths(change.text))}"
 
 
 def _way_back(versions: Sequence[VersionRecord]) -> None:
@@ -143,4 +138,5 @@ def _text(versions: Sequence[VersionRecord]) -> None:
         if text is None:
             st.caption("It was not applied from a file: `bursar export` writes its content.")
         else:
-            st.code(text, language="yaml", height=420)
+            st.code(without_paths(text), language="yaml", height=420)
+            st.caption("Of a web address only where it goes; `bursar export` writes all of it.")

@@ -22,9 +22,11 @@ from dashboard.serve import ARGUMENTS_UNUSABLE
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
+from tests.support.canaries import Canaries, Heard
 from tests.support.ledger_rows import SeededLedger, seed_ledger
 from tests.support.oidc_server import CLIENT_ID, CLIENT_SECRET, OidcServer, Signature, Telling
 
+COOKIE_SECRET = "a-secret-for-the-cookies-of-the-pages"
 FIRST_SIGHT_MS = 30_000
 """A fresh server imports its libraries for its first visitor, on a machine that does other things too."""
 ANN = {"sub": "1", "email": "ann@example.com", "email_verified": True}
@@ -61,7 +63,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "BURSAR_OIDC_ISSUER": provider.issuer,
             "BURSAR_OIDC_CLIENT_ID": CLIENT_ID,
             "BURSAR_OIDC_CLIENT_SECRET": CLIENT_SECRET,
-            "BURSAR_OIDC_COOKIE_SECRET": "a-secret-for-the-cookies-of-the-pages",
+            "BURSAR_OIDC_COOKIE_SECRET": COOKIE_SECRET,
         }
         ledger = seed_ledger(database, now=datetime.now(UTC), days=3, per_day=30)
         # 0.0.0.0: with sign-in the pages may be reached from elsewhere.
@@ -168,6 +170,8 @@ def test_a_deep_link_survives_signing_in_and_a_role_counts_from_the_next_look_on
     house.grant({"ann@example.com": "viewer"})
     row = next(row for row in house.ledger.decisions if row["reason"] == "budget_daily_cost")
     link = f"{house.address}/decisions?decision={row['decision_id']}&outcome=denied"
+    heard = Heard()
+    heard.listen(page)
     page.goto(link)
     expect(page.get_by_role("link", name="Sign in")).to_be_visible(timeout=FIRST_SIGHT_MS)
     expect(page.get_by_text(row["message"])).to_have_count(0)
@@ -190,6 +194,11 @@ def test_a_deep_link_survives_signing_in_and_a_role_counts_from_the_next_look_on
     assert house.provider.signed_out[-1]["post_logout_redirect_uri"] == f"{house.address}/oauth2callback"
     page.goto(link)
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    secrets = Canaries()
+    secrets.know("client secret", CLIENT_SECRET)
+    secrets.know("cookie secret", COOKIE_SECRET)
+    assert b"role operator" in heard.frames
+    assert secrets.found_in(heard.frames + heard.sent) == set()
 
 
 def test_who_gives_up_signing_in_is_told_and_may_try_again(house: House, page: Page) -> None:
