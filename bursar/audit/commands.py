@@ -92,9 +92,9 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List changes of prices, credentials and the like, and who was handed a secret, newest first: who, when and why.
+    """List changes of document, prices, credentials and the like, and who was handed a secret, newest first.
 
-    Versions of the governance document are in `bursar history`.
+    Who, when and why. What a new version of the governance document changed: `bursar diff`.
 
     Example: bursar audit show --limit 5
     """

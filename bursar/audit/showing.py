@@ -9,6 +9,7 @@ from typing import Any
 from bursar.governing.ledger import chosen_organization, untouched_ledger
 from bursar.governing.screen import say, when
 from engine.ledger.audit import audit_entries
+from engine.ledger.audit_words import details_in_words
 from engine.ledger.database import Database
 from engine.settings import read_settings
 
@@ -28,19 +29,16 @@ def run_show(*, org: str | None, limit: int, before: int | None, as_json: bool) 
         found = False
         for entry in entries:
             found = True
-            say(f"{entry.entry:>4}  {when(entry.at)}  {entry.author}  {entry.action} {entry.subject}  {entry.reason}")
-            if entry.details:
-                say(f"      {_on_one_line(entry.details)}", "dim")
+            line = f"{entry.entry:>4}  {when(entry.at)}  {entry.author}  {entry.action} {entry.subject}  {entry.reason}"
+            say(line.rstrip())
+            if told := _on_one_line(entry):
+                say(f"      {told}", "dim")
         if not found:
             say(f"{org_id} has no such audit entry" if before else f"{org_id} has no audit entry yet")
 
 
-def _on_one_line(details: dict[str, Any]) -> str:
-    told = ", ".join(
-        f"{name} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in sorted(details.items())
-        if value not in (None, "", [], {})
-    )
+def _on_one_line(entry: Any) -> str:
+    told = details_in_words(entry)
     return told if len(told) <= LONGEST_DETAILS else f"{told[:LONGEST_DETAILS]}... (all of it: --json)"
 
 

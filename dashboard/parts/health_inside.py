@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import streamlit as st
@@ -11,7 +10,7 @@ from dashboard.access import Role, Viewer, may
 from dashboard.cards import download
 from dashboard.frame import not_permitted, organization
 from dashboard.reading.base import ledger_url
-from dashboard.reading.health import read_audit, read_audit_actions, read_findings
+from dashboard.reading.health import AuditLine, read_audit, read_audit_actions, read_findings
 from dashboard.wording import plain
 from engine.doctor.finding import Finding, Level
 from engine.settings import Settings
@@ -115,17 +114,16 @@ def audit_tab(viewer: Viewer) -> None:
             download(rows, "audit_log", "This page as CSV")
 
 
-def audit_row(entry: Any) -> dict[str, Any]:
+def audit_row(entry: AuditLine) -> dict[str, Any]:
     """One entry for the table."""
-    _, number, at, author, action, subject, reason, details = entry
     return {
-        "No.": number,
-        "At (UTC)": f"{at:%d %b %Y %H:%M:%S}",
-        "Who": author,
-        "Action": action,
-        "What": subject,
-        "Why": reason or "–",
-        "Details": json.dumps(details, ensure_ascii=False, sort_keys=True) if details else "–",
+        "No.": entry.number,
+        "At (UTC)": f"{entry.at:%d %b %Y %H:%M:%S}",
+        "Who": entry.author,
+        "Action": entry.action,
+        "What": entry.subject,
+        "Why": entry.reason or "–",
+        "Details": entry.details or "–",
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import streamlit as st
 
@@ -16,6 +15,7 @@ from engine.document.diff import Change, diff_documents
 from engine.document.store import VersionRecord, document_version, live_version, source_text, version_history
 from engine.errors import DocumentError
 from engine.ledger.audit import audit_actions, audit_entries
+from engine.ledger.audit_words import details_in_words
 from engine.ledger.database import Database
 from engine.ledger.migrate import older_version
 from engine.ledger.queries.channels import ChannelState, ChannelTest, channel_states, last_tests
@@ -52,10 +52,23 @@ class HealthView:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditLine:
+    """An entry of the audit log, its details in words."""
+
+    number: int
+    at: datetime
+    author: str
+    action: str
+    subject: str
+    reason: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPage:
     """Some entries of the audit log, newest first; `older` is below which number the next page begins."""
 
-    entries: list[Any]
+    entries: list[AuditLine]
     older: int | None
 
 
@@ -122,9 +135,11 @@ def read_audit(url: str, org_id: str, action: str | None, below: int | None) -> 
     """A page of the audit log."""
     with database(url).read() as connection:
         rows = audit_entries(connection, org_id, below=below, action=action, most=AUDIT_PAGE + 1)
-    return AuditPage(
-        [tuple(row) for row in rows[:AUDIT_PAGE]], rows[AUDIT_PAGE - 1].entry if len(rows) > AUDIT_PAGE else None
-    )
+    lines = [
+        AuditLine(row.entry, row.at, row.author, row.action, row.subject, row.reason, details_in_words(row))
+        for row in rows[:AUDIT_PAGE]
+    ]
+    return AuditPage(lines, lines[-1].number if len(rows) > AUDIT_PAGE else None)
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner=False)
