@@ -37,7 +37,8 @@ def say_changes(changes: Iterable[Change | PlannedChange], *, to_stderr: bool = 
 
 def is_interactive() -> bool:
     """Whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    # Either is None where it was closed before the start.
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty())
 
 
 def confirmed(question: str) -> bool:

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from bursar.governing.ledger import chosen_organization, untouched_ledger
 from bursar.governing.screen import say
+from bursar.prices.tables import say_table
 from engine.clock import utc_now
 from engine.settings import read_settings
 from engine.vault.opening import key_provider
 from engine.vault.rows import StoredCredential
-from engine.vault.store import Vault
+from engine.vault.store import MOST_LISTED, Vault
 
 OLD = timedelta(days=90)
 """As the rule `credential_age` has it."""
@@ -29,14 +30,21 @@ def run_list(*, org: str | None, as_json: bool) -> None:
         return
     if not found:
         say(f"{org_id} has no credential yet: bursar vault add AGENT")
-    for each in found:
-        age = now - each.secret_at
-        line = f"{each.agent_id}  {each.name}  {each.kind}  version {each.version}  {_days(age)}  {each.key_id}"
-        say(line, "yellow" if age > OLD else "")
+        return
+    rows = [
+        [each.agent_id, each.name, each.kind, str(each.version), _days(now - each.secret_at), each.key_id]
+        for each in found
+    ]
+    say_table(["agent", "name", "kind", "version", "age", "key"], rows, right=["version", "age"])
+    if old := sum(now - each.secret_at > OLD for each in found):
+        what = "1 secret is" if old == 1 else f"{old:,} secrets are"
+        say(f"  {what} older than 90 days: get new ones, and bursar vault add AGENT --replace", "yellow")
+    if len(found) == MOST_LISTED:
+        say(f"  the first {MOST_LISTED:,}; there may be more", "yellow")
 
 
 def _days(age: timedelta) -> str:
-    return "1 day old" if age.days == 1 else f"{age.days:,} days old"
+    return "1 day" if age.days == 1 else f"{age.days:,} days"
 
 
 def _as_json(each: StoredCredential) -> dict[str, object]:

@@ -9,8 +9,9 @@ from bursar.governing.authorship import author_or_user, checked_reason
 from bursar.governing.ledger import chosen_organization
 from bursar.governing.screen import is_interactive, say
 from bursar.vault.opened import opened_vault
-from engine.errors import InvalidValue
+from engine.errors import InvalidValue, UnknownCredential
 from engine.settings import read_settings
+from engine.vault.rows import find_credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ def run_remove(options: RemoveOptions) -> int:
     author, reason = author_or_user(options.author), checked_reason(options.reason)
     with opened_vault(read_settings()) as vault:
         org_id = chosen_organization(vault.database, options.org)
+        with vault.database.read() as connection:
+            stored = find_credential(connection, org_id, options.agent, options.name)
+        if stored is None:
+            # Whatever was typed in the place of a name is not repeated.
+            raise UnknownCredential("there is no such credential; `bursar vault list` shows what there is")
         if not options.yes:
             if not is_interactive():
                 raise InvalidValue("--yes", "is needed where nobody can be asked")
