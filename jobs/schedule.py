@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from engine.admission.gate import RedisGate
 from engine.alerting.heartbeats import record_failure, record_success
 from engine.clock import utc_now
+from engine.errors import BursarError
 from engine.ledger.calibrating import CALIBRATE_EVERY, CALIBRATION_JOB
 from engine.ledger.database import Database
 from engine.ledger.variance import VARIANCE_JOB
@@ -157,7 +158,9 @@ def note_failure(database: Database, event: JobExecutionEvent, now: datetime) ->
     """Log a job's error or missed tick, and write it to the job's heartbeat where the database allows."""
     missed = event.code == EVENT_JOB_MISSED
     error = "missed: the tick came too late" if missed else _one_line(event.exception)
-    logger.error("job %s: %s", event.job_id, error, exc_info=event.exception)
+    # What is the operator's to mend says so in a sentence; of a mistake of ours the place is wanted.
+    unexpected = None if isinstance(event.exception, BursarError) else event.exception
+    logger.error("job %s: %s", event.job_id, error, exc_info=unexpected)
     try:
         with database.write() as connection:
             record_failure(connection, event.job_id, now, error)

@@ -23,7 +23,7 @@ from engine.alerting.heartbeats import record_success
 from engine.clock import from_ms, to_ms, utc_now
 from engine.document.live import LiveDocument
 from engine.document.schema import GovernanceDocument
-from engine.document.store import publish_document
+from engine.document.store import publish
 from engine.ledger.database import Database
 from engine.ledger.migrate import migrate
 from engine.ledger.variance import VARIANCE_JOB
@@ -88,7 +88,7 @@ def make_past(
     _remove(unfinished)
     with closing(Database(f"sqlite:///{unfinished.resolve()}")) as database:
         migrate(database)
-        live = publish_document(database, document, author="demo", reason="a made-up organization")
+        live = publish(database, document, base=0, author="demo", reason="a made-up organization")
         make_history(database, live, utc_now(), on_day=on_day, stopped=stopped)
     if stopped():
         _remove(unfinished)
