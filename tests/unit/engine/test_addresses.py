@@ -6,8 +6,6 @@ import pytest
 
 from engine.addresses import without_paths
 
-SECRET = "canary"
-
 
 @pytest.mark.parametrize(
     "address",
@@ -20,7 +18,7 @@ SECRET = "canary"
 @pytest.mark.parametrize("around", ["{}", "'{}'", '{{"webhook": "{}", "b": 1}}', "- {} # a note", "a -> {} and b"])
 def test_of_a_web_address_only_the_host_stays(address: str, around: str) -> None:
     shown = without_paths(around.format(address))
-    assert SECRET not in shown
+    assert "canary" not in shown
     assert "h.example" in shown or "[::1]" in shown
 
 
