@@ -97,17 +97,20 @@ def rotate(
     ] = False,
     reason: Why = "",
     author: Who = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before keys are taken away.")] = False,
 ) -> None:
     """Make a new key and wrap every credential's data key by it, of all organizations, while they are in use.
 
     The worker does it by itself every 90 days. Stopped half-way, everything stays readable; --resume goes on. Secrets
     stay as they are: `bursar vault add AGENT --replace` takes a new one.
 
+    Exit codes: 0 rotated, 1 answered no, 2 an error, 130 interrupted.
+
     Example: bursar vault rotate --reason "ada has left"
     """
     from bursar.vault.keys import RotateOptions, run_rotate
 
-    run_rotate(RotateOptions(resume, forget_unused, reason, author))
+    raise typer.Exit(run_rotate(RotateOptions(resume, forget_unused, reason, author, yes)))
 
 
 @vault_app.command(cls=UnseenCommand)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from bursar.governing.authorship import author_or_user
 from bursar.governing.ledger import untouched_ledger
 from bursar.governing.screen import say, shown
-from bursar.vault.opened import opened_vault, reason_or_none
+from bursar.vault.opened import not_wanted, opened_vault, reason_or_none
 from engine.clock import utc_now
 from engine.errors import BursarError, InvalidValue, VaultKeyMissing
 from engine.ledger.database import Database
@@ -33,6 +33,7 @@ class RotateOptions:
     forget_unused: bool
     reason: str
     author: str | None
+    yes: bool
 
 
 def run_init(*, anew: bool) -> None:
@@ -65,11 +66,18 @@ def _is_used(settings: Settings) -> bool:
     return False
 
 
-def run_rotate(options: RotateOptions) -> None:
-    """Make a key unless one is to be resumed, wrap everything by it, and forget what is not needed if wanted."""
+def run_rotate(options: RotateOptions) -> int:
+    """Make a key unless one is to be resumed, wrap everything by it, and forget what is not needed if wanted.
+
+    Returns the exit code.
+    """
     by = By(author_or_user(options.author), reason_or_none(options.reason), utc_now())
     with opened_vault(read_settings()) as vault:
         database, keys = vault.database, vault.keys
+        if options.forget_unused and not options.yes:
+            code = not_wanted("Take unused keys away for ever? Backups from before cannot be decrypted without a copy.")
+            if code is not None:
+                return code
         if not options.resume:
             key = make_key(database, keys, keys.current(), by)
             say(f"{key.key_id} is the current key now")
@@ -83,6 +91,7 @@ def run_rotate(options: RotateOptions) -> None:
         say(f"{number:,} {'credential was' if number == 1 else 'credentials were'} wrapped by {done.key_id}", "green")
         for key_id in forget_unused(database, keys, by) if options.forget_unused else ():
             say(f"Forgot {key_id}: backups from before cannot be decrypted without a copy of it")
+    return 0
 
 
 @contextlib.contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bursar.governing.applying import not_agreed
 from bursar.governing.authorship import author_or_user, checked_reason
 from bursar.governing.ledger import chosen_organization
-from bursar.governing.screen import is_interactive, say
-from bursar.vault.opened import opened_vault
-from engine.errors import InvalidValue, UnknownCredential
+from bursar.governing.screen import say
+from bursar.vault.opened import not_wanted, opened_vault
+from engine.errors import UnknownCredential
 from engine.settings import read_settings
 from engine.vault.rows import find_credential
 
@@ -37,9 +36,7 @@ def run_remove(options: RemoveOptions) -> int:
             # Whatever was typed in the place of a name is not repeated.
             raise UnknownCredential("there is no such credential; `bursar vault list` shows what there is")
         if not options.yes:
-            if not is_interactive():
-                raise InvalidValue("--yes", "is needed where nobody can be asked")
-            code = not_agreed(f"Remove credential {options.name} of {options.agent} for ever?")
+            code = not_wanted(f"Remove credential {options.name} of {options.agent} for ever?")
             if code is not None:
                 return code
         vault.remove(org_id=org_id, agent_id=options.agent, name=options.name, author=author, reason=reason)

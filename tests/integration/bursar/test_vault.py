@@ -279,7 +279,14 @@ def test_keys_are_rotated_resumed_and_forgotten(office: Office, vault: Vault) ->
     done = office.run("vault", "rotate", "--reason", "ada has left")
     second = vault.keys.current().key_id
     assert done.stdout == f"{second} is the current key now\n1 credential was wrapped by {second}\n"
-    resumed = office.run("vault", "rotate", "--resume", "--forget-unused")
+    forget = ("vault", "rotate", "--resume", "--forget-unused")
+    refused(office.run(*forget), 2, "--yes: is needed where nobody can be asked")
+    person = Terminal(office, *forget)
+    person.until("Take unused keys away for ever? Backups from before cannot be decrypted without a copy. [y/N]")
+    person.type("\n")
+    assert person.end() == 1
+    assert first in {key.key_id for key in vault.keys.known()}
+    resumed = office.run(*forget, "--yes")
     assert resumed.stdout.splitlines() == [
         f"0 credentials were wrapped by {second}",
         f"Forgot {first}: backups from before cannot be decrypted without a copy of it",
