@@ -10,7 +10,8 @@ Two things are not as in a fresh process, and both have an answer:
 - Python and what is imported settle some things when they start: hash seed, encodings, time zone, colours. So only an
   environment is taken that differs from theirs by names which are read later; with any other the command runs fresh.
   Tests about what must not depend on the hash seed ask for a fresh process themselves.
-- An import that a command forgot is not missed, and objects that still live at the end are not taken apart.
+- An import that a command forgot is not missed, the commands' options are made before and not by the child, and
+  objects that still live at the end are not taken apart.
   `tests/integration/bursar/test_forked_bursar.py` runs every command fresh as well and compares.
 """
 
@@ -37,7 +38,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -212,11 +213,27 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in _IMPORTED_INSIDE_FUNCTIONS:
         importlib.import_module(name)
+    _build_commands()
     # A fork has one thread only, and the folder for temporary files comes from the command's environment.
     assert threading.active_count() == 1
     assert tempfile.tempdir is None
     tasks = Path("/proc/self/task")
     assert not tasks.exists() or len(list(tasks.iterdir())) == 1
+
+
+def _build_commands() -> None:
+    """Have Typer make its fifty commands and their options once: in each child that is half of a short command."""
+    import typer.main
+
+    from bursar.cli import app
+
+    made = typer.main.get_command(app)
+
+    def get_command(typer_instance: typer.Typer) -> Any:
+        assert typer_instance is app
+        return made
+
+    typer.main.get_command = get_command
 
 
 def _serve(connection: socket.socket) -> None:

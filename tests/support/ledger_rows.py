@@ -15,10 +15,10 @@ from engine.clock import to_ms
 from engine.ids import new_decision_id
 from engine.ledger.database import Database
 from engine.ledger.entries import LedgerEvent
-from engine.ledger.migrate import migrate
 from engine.ledger.tables import alerts, budget_usage, decisions, heartbeats, metadata, organizations, outbox
 from engine.periods import period_of
 from tests.support.chained import append
+from tests.support.empty_ledger import make_tables
 from tests.support.ledger_rollups import minutes_kept, rollup_rows
 
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ def seed_ledger(
     silent_for: timedelta = timedelta(seconds=2),
 ) -> SeededLedger:
     """Create the tables and fill them with `per_day` decisions a day up to `now`; the newest ones are still held."""
-    migrate(database)
+    make_tables(database)
     ledger = SeededLedger(org_id, now)
     ledger.decisions = sorted(_decisions(random.Random(seed), ledger, days * per_day, days), key=_order)
     ledger.events = list(_events(ledger))
@@ -99,7 +99,7 @@ def seed_ledger(
 
 def seed_empty_organization(database: Database, *, org_id: str = "acme", now: datetime) -> None:
     """An organization whose document was applied and which has not made a check."""
-    migrate(database)
+    make_tables(database)
     with database.write() as connection:
         connection.execute(organizations.insert(), [{"org_id": org_id, "created_at": now, "drained_through": now}])
         connection.execute(heartbeats.insert(), [{"job": job, "last_success_at": now} for job in BEATING])

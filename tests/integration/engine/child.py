@@ -33,7 +33,13 @@ from engine.settings import Settings
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     # The database drivers load late.
-    [__name__, "psycopg", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite"]
+    [
+        __name__,
+        "psycopg",
+        "sqlalchemy.dialects.postgresql.psycopg",
+        "sqlalchemy.dialects.sqlite.pysqlite",
+        "tests.support.frozen",
+    ]
 )
 PATIENCE_SECONDS = 60.0
 
