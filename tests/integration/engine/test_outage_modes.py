@@ -306,7 +306,10 @@ def test_a_server_that_starts_late_is_used_without_a_restart(acme: Any, tmp_path
         first_allowed(service, estimated_cost=1)
         acme.store_everything()
         assert acme.state_of(early.id) == ("held", 0)
-        assert sum(amount for name, amount in acme.counters().items() if name.endswith(":h")) == 2_000_000
+        # On a busy machine more than one call may have come before the first answer of the server.
+        calls = len(acme.rows())
+        assert calls >= 2
+        assert sum(amount for name, amount in acme.counters().items() if name.endswith(":h")) == calls * 1_000_000
         acme.opened.close()
 
 
