@@ -61,13 +61,19 @@ class _Request(TypedDict):
 
 
 def run_fresh(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout: float,
+    piped: bytes | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m bursar` as everybody starts it."""
-    return subprocess.run(
-        [sys.executable, "-m", "bursar", *arguments], cwd=folder, env=environment, timeout=timeout,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    """`python -m bursar` as everybody starts it, with nothing on standard input or what is piped."""
+    command = [sys.executable, "-m", "bursar", *arguments]
+    stdin: dict[str, Any] = {"stdin": subprocess.DEVNULL} if piped is None else {"input": piped}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, timeout=timeout, capture_output=True, check=False, **stdin
+    )
+    return subprocess.CompletedProcess(command, done.returncode, _as_text(done.stdout), _as_text(done.stderr))
 
 
 class ForkedBursar:
@@ -104,18 +110,28 @@ class ForkedBursar:
         self._server.communicate(timeout=START_SECONDS)
 
     def run(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        timeout: float,
+        piped: bytes | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Like `run_fresh`."""
         if _settled(environment) == self._environment and self._one_at_a_time.acquire(blocking=False):
             try:
-                return self._run_forked(arguments, folder, environment, timeout)
+                return self._run_forked(arguments, folder, environment, timeout, piped)
             finally:
                 self._one_at_a_time.release()
-        return run_fresh(arguments, folder, environment, timeout)
+        return run_fresh(arguments, folder, environment, timeout, piped)
 
     def _run_forked(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        timeout: float,
+        piped: bytes | None,
     ) -> subprocess.CompletedProcess[str]:
         deadline = time.monotonic() + timeout
         request: _Request = {
@@ -127,11 +143,16 @@ class ForkedBursar:
             (out, childs_out), (err, childs_err) = os.pipe(), os.pipe()
             for reader in (out, err):
                 pipes.callback(os.close, reader)
+            childs = [childs_out, childs_err]
+            if piped is not None:
+                childs_in, writer = os.pipe()
+                childs.append(childs_in)
+                threading.Thread(target=_write_all, args=(writer, piped), daemon=True).start()
             try:
-                _send(self._socket, request, [childs_out, childs_err])
+                _send(self._socket, request, childs)
             finally:
-                os.close(childs_out)
-                os.close(childs_err)
+                for each in childs:
+                    os.close(each)
             self._socket.settimeout(START_SECONDS)
             pid = _receive_number(self._socket)
             try:
@@ -151,6 +172,12 @@ def _settled(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value for name, value in environment.items() if not name.startswith("BURSAR_") and name not in _READ_LATE
     }
+
+
+def _write_all(writer: int, content: bytes) -> None:
+    # A command may end without having read it.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb") as pipe:
+        pipe.write(content)
 
 
 def _read_all(readers: list[int], deadline: float) -> list[bytes]:
@@ -182,7 +209,7 @@ def _send(connection: socket.socket, request: _Request, descriptors: list[int]) 
 
 
 def _receive(connection: socket.socket) -> tuple[_Request, list[int]] | None:
-    header, descriptors, _, _ = socket.recv_fds(connection, _NUMBER.size, 2)
+    header, descriptors, _, _ = socket.recv_fds(connection, _NUMBER.size, 3)
     if not header:
         return None
     (length,) = _NUMBER.unpack(header)
@@ -260,7 +287,7 @@ def _serve(connection: socket.socket) -> None:
 
 def _become(request: _Request, descriptors: list[int]) -> None:
     """Be as Python is when it has read its command line."""
-    for number, descriptor in enumerate(descriptors, start=1):
+    for number, descriptor in zip((1, 2, 0), descriptors, strict=False):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(request["folder"])

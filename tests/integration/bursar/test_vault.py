@@ -45,11 +45,10 @@ def vault(office: Office) -> Iterator[Vault]:
 
 
 def piped(office: Office, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    process = office.bursar.start("vault", "add", *arguments, **office.settings)
-    out, err = process.communicate(text, timeout=60)
-    assert "Traceback" not in err
-    assert CANARY not in out + err
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+    done: subprocess.CompletedProcess[str] = office.bursar.pipe(text, "vault", "add", *arguments, **office.settings)
+    assert "Traceback" not in done.stderr
+    assert CANARY not in done.stdout + done.stderr
+    return done
 
 
 def secret_of(vault: Vault, agent: str, name: str = "default") -> dict[str, str]:
