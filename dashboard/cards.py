@@ -43,18 +43,26 @@ def number_row(numbers: Sequence[Number], *, key: str | None = None) -> None:
 
 
 def chart_card(chart: Chart, key: str, note: str | None = None) -> None:
-    """One chart in a frame: its finding as title, the figure, a note, the numbers."""
+    """One chart in a frame: its finding as title, the figure, a note, the numbers when they are asked for."""
     with st.container(border=True, key=f"{key}_card"):
         st.markdown(f"**{plain(chart.title)}**")
         st.plotly_chart(chart.figure, width="stretch", key=key, alt=chart.alt, config=CONFIG)
         if note:
             st.caption(note)
-        with st.expander("As a table"):
-            if chart.rows:
-                st.dataframe(chart.rows[:MOST_ROWS], hide_index=True, key=f"{key}_table", alt=chart.alt)
-                download(chart.rows, key)
-            else:
-                st.caption("Nothing to list.")
+        _as_table(chart.rows, chart.alt, key)
+
+
+@st.fragment
+def _as_table(rows: Sequence[Mapping[str, Any]], alt: str, key: str) -> None:
+    """The numbers of a chart. Made when they are wanted: a page of six charts would wait for six tables else."""
+    with st.expander("As a table", key=f"{key}_as_table", on_change="rerun") as table:
+        if not table.open:
+            return
+        if rows:
+            st.dataframe(rows[:MOST_ROWS], hide_index=True, key=f"{key}_table", alt=alt)
+            download(rows, key)
+        else:
+            st.caption("Nothing to list.")
 
 
 def download(rows: Sequence[Mapping[str, Any]], name: str, label: str = "CSV") -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,6 +31,7 @@ class ConnectionLimits(Protocol):
         ...
 
 
+_PREFIX = "BURSAR_"
 METADATA_PATH = "/.well-known/openid-configuration"
 
 
@@ -52,7 +55,7 @@ class SignIn:
 class Settings(BaseSettings):
     """Where things are and how long they may take. Times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="BURSAR_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     state_dir: Path = Path(".bursar")
     """Where the embedded ledger and server live when no URL is given."""
@@ -218,7 +221,13 @@ def _needs_https(name: str, url: str) -> None:
 
 
 def read_settings() -> Settings:
-    """Settings from the environment. Raises `InvalidValue` that names the variable."""
+    """Settings from the environment as it is now. Raises `InvalidValue` that names the variable."""
+    return _settings_of(tuple((name, value) for name, value in os.environ.items() if name.upper().startswith(_PREFIX)))
+
+
+# A page asks ten times while it is made, and checking fifty settings takes milliseconds.
+@lru_cache(maxsize=8)
+def _settings_of(_variables: tuple[tuple[str, str], ...]) -> Settings:
     try:
         return Settings()
     except ValidationError as error:

@@ -48,6 +48,14 @@ def open_within_a_minute(name: str) -> tuple[AppTest, datetime]:
             return app, minute
 
 
+def with_tables(app: AppTest) -> AppTest:
+    """The page with the numbers of each of its charts opened."""
+    for table in app.expander:
+        if table.label == "As a table" and table.key is not None:
+            app.session_state[table.key] = True
+    return app.run()
+
+
 def text_of(app: AppTest) -> str:
     """Everything written on the page, without Markdown's backslashes."""
     blocks = (

@@ -25,7 +25,7 @@ from engine.ledger.migrate import migrate
 from engine.ledger.tables import alerts, audit_log, budget_usage, heartbeats, organizations, outbox, silences, usage
 from engine.periods import period_of
 from jobs.evaluation import judge_budgets
-from tests.support.app_pages import open_page, text_of
+from tests.support.app_pages import open_page, text_of, with_tables
 from tests.support.ledger_rows import BEATING
 
 ORG = "acme"
@@ -203,7 +203,7 @@ def test_a_link_opens_an_alert_that_is_over_in_a_fresh_session(many: Database) -
 
 
 def test_the_value_over_time_is_what_was_counted(many: Database) -> None:
-    app = open_page("alerts", alert="fires")
+    app = with_tables(open_page("alerts", alert="fires"))
     chart = table_of(app, "Value")
     minute = (NOW - timedelta(minutes=12)).replace(second=0, microsecond=0)
     # Those denied in one minute are in the five windows that end after it.

@@ -29,7 +29,7 @@ from engine.ledger.tables import alerts, budget_usage
 from engine.reviews.content import BudgetAdvice, Compared, MonthlyReview, review_to_json
 from engine.service import GovernanceService
 from engine.settings import Settings
-from tests.support.app_pages import open_page, pages_of, text_of
+from tests.support.app_pages import open_page, pages_of, text_of, with_tables
 from tests.support.ledger_rows import AGENTS, SeededLedger, seed_empty_organization, seed_ledger
 
 Row = dict[str, Any]
@@ -76,7 +76,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
 @pytest.fixture(scope="module")
 def page(ledger: SeededLedger) -> AppTest:
     """The page as it opens."""
-    app = open_page("budgets")
+    app = with_tables(open_page("budgets"))
     assert not app.exception
     return app
 
@@ -235,7 +235,7 @@ def test_the_worst_counter_is_shown_first_with_its_days_alert_and_history(ledger
     [total] = [row for row in running(ledger) if row["budget_id"] == "org"]
     first = table_of(page)
     assert next(iter(first))[0] in ("org", "teams")
-    app = open_page("budgets", org="acme", budget="org", scope="acme", period="month")
+    app = with_tables(open_page("budgets", org="acme", budget="org", scope="acme", period="month"))
     burn_up = [row["Spent"] for row in rows_of(app, "Until (UTC)")]
     assert burn_up[-1] == money(total["spent_micros"])
     # The budget's calls are those of one provider, whose running total the days are.
@@ -251,7 +251,7 @@ def test_the_worst_counter_is_shown_first_with_its_days_alert_and_history(ledger
 
 
 def test_a_day_is_burnt_up_by_the_hour_and_its_caps_are_days(ledger: SeededLedger) -> None:
-    app = open_page("budgets", budget="copilots", scope="copilot_hr", period="day")
+    app = with_tables(open_page("budgets", budget="copilots", scope="copilot_hr", period="day"))
     assert not app.exception
     assert "copilots · copilot_hr · today" in text_of(app)
     own = [row for row in ledger.decisions if row["agent_id"] == "copilot_hr" and row["outcome"] == "allowed"]

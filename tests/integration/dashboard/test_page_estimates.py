@@ -27,6 +27,7 @@ from engine.ledger.database import Database
 from engine.ledger.price_books import BookMoved, SameBook, live_book, publish_book, roll_back
 from engine.ledger.variance import refresh_variance
 from engine.pricing.segment import Segment
+from tests.support.app_pages import with_tables
 from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
 from tests.support.priced_calls import Row, noisy_days, store_calls
 
@@ -149,7 +150,7 @@ def test_every_number_is_that_of_the_rows_that_the_address_asks_for(
 
 
 def test_segments_and_calls_are_those_of_the_rows(ledger: SeededLedger) -> None:
-    app = open_page()
+    app = with_tables(open_page())
     table = table_with(app, "WAPE")
     coder = table[table["Agent"] == "coder"].iloc[0]
     calls = calls_of(ledger, agent_id="coder")
@@ -167,7 +168,7 @@ def test_segments_and_calls_are_those_of_the_rows(ledger: SeededLedger) -> None:
 
 
 def test_the_rolling_table_has_the_seven_days_up_to_each_day(ledger: SeededLedger) -> None:
-    table = table_with(open_page(range="7d"), "Day (UTC)")
+    table = table_with(with_tables(open_page(range="7d")), "Day (UTC)")
     week = [row for row in calls_of(ledger, 7) if row["state"] == "settled"]
     bias = sum(row["actual_micros"] for row in week) / sum(row["estimate_micros"] for row in week) - 1
     assert len(table) == 7

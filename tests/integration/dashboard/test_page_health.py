@@ -20,7 +20,7 @@ from engine.ledger.audit import AuditEntry, record_audit
 from engine.ledger.database import Database
 from engine.ledger.tables import audit_log, heartbeats, lanes, outbox, redis_readings
 from engine.settings import Settings
-from tests.support.app_pages import open_page, text_of
+from tests.support.app_pages import open_page, text_of, with_tables
 from tests.support.ledger_rows import SeededLedger, seed_empty_organization, seed_ledger
 
 TABS = ("Channels", "Document", "Roles", "Settings", "Findings", "Audit log")
@@ -111,6 +111,7 @@ def test_eight_lights_say_what_the_rows_say(ledger: SeededLedger, monkeypatch: p
     assert f"{len(waiting)} messages waiting, 1 to be tried again" in text
     assert "Not working: Slack; worth a look: Outbox." in text
     assert "The slowest job is variance: its last run took 1.4 s" in text
+    app = with_tables(app)
     took = dict(zip(_table(app, "Job")["Job"], _table(app, "Job")["Last run took"], strict=True))
     assert (took["redis"], took["variance"], took["ledger"]) == ("12 ms", "1.4 s", "–")
 

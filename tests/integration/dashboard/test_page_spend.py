@@ -18,7 +18,7 @@ from engine.analytics.forecast import forecast_month
 from engine.document.load import parse_document
 from engine.document.store import publish_document
 from engine.ledger.database import Database
-from tests.support.app_pages import open_page, pages_of, text_of
+from tests.support.app_pages import open_page, pages_of, text_of, with_tables
 from tests.support.ledger_rows import MONTHLY_LIMITS, SeededLedger, seed_empty_organization, seed_ledger
 
 Row = dict[str, Any]
@@ -56,7 +56,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededLedger]:
 @pytest.fixture(scope="module")
 def page(ledger: SeededLedger) -> AppTest:
     """The page as it opens."""
-    app = open_page("spend")
+    app = with_tables(open_page("spend"))
     assert not app.exception
     return app
 
@@ -218,7 +218,7 @@ def test_the_days_of_the_chart_and_the_burn_up_add_up_to_the_rows(ledger: Seeded
 
 
 def test_a_link_by_team_over_a_day_shows_teams_and_hours(ledger: SeededLedger) -> None:
-    app = open_page("spend", org="acme", range="24h", by="Team")
+    app = with_tables(open_page("spend", org="acme", range="24h", by="Team"))
     assert not app.exception
     table = {row["Team"]: row for row in app.dataframe(key="spend_team").value.to_dict("records")}
     start = ledger.now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
