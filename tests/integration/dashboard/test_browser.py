@@ -186,20 +186,20 @@ def whole(page: Page, title: str) -> None:
 
 def test_the_numbers_of_a_chart_are_made_when_they_are_asked_for(page: Page, address: str, heard: Heard) -> None:
     page.goto(f"{address}/spend")
+    whole(page, "Spend")
     card = page.locator(".st-key-burn_up_card")
-    expect(card.locator(".main-svg").first).to_be_visible(timeout=FIRST_SIGHT_MS)
     assert b"burn_up_csv" not in heard.frames
     card.get_by_text("As a table").click()
-    expect(card.get_by_test_id("stDataFrame")).to_be_visible()
+    expect(card.get_by_test_id("stDataFrame")).to_be_visible(timeout=FIRST_SIGHT_MS)
     with page.expect_download() as download:
-        card.get_by_role("button", name="CSV").last.click()
+        card.get_by_test_id("stDownloadButton").get_by_role("button").click()
     head, *rows = download.value.path().read_text().splitlines()
     assert "Spent" in head
     assert rows
     # Only that was made anew.
     expect(card.locator(".main-svg").first).to_be_visible()
     card.get_by_text("As a table").click()
-    expect(card.get_by_test_id("stDataFrame")).to_have_count(0)
+    expect(card.get_by_test_id("stDataFrame")).to_have_count(0, timeout=FIRST_SIGHT_MS)
 
 
 def test_no_page_fetches_from_another_host_logs_an_error_or_is_sent_a_secret(
