@@ -102,7 +102,7 @@ def _verified(database: Database, org_id: str, asked: Asked, head: ChainHead | N
     log = verify_audit(database, org_id, kept=kept) if (asked.first, asked.last) == (None, None) else None
     versions = None
     if log is not None and log.finding is None:
-        with database.read() as connection:
+        with database.snapshot() as connection:
             versions = compare_versions(connection, org_id)
     if not asked.decisions or proof.finding is not None:
         return Result(proof, None, log, versions)

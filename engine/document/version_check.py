@@ -22,6 +22,8 @@ from engine.ledger.price_books import BOOK_HASH
 from engine.ledger.tables import document_versions, price_book_versions
 
 PAGE = 1_000
+AT_A_TIME = 50
+"""Versions in memory: a document may be large."""
 _OF_BOOKS = ("prices.", "costs.")
 """Begin the actions of entries about versions of the price book."""
 
@@ -48,32 +50,25 @@ class _Kind:
 
 
 def compare_versions(connection: Connection, org_id: str) -> VersionsCompared:
-    """Compare what is stored with the audit log, which is taken for proved.
+    """Compare what is stored with the audit log, which is taken for proved. Wants a snapshot (`Database.snapshot`).
 
     Documents of before there were such entries are passed over; a version behind the first that has one was not made
     by Bursar, and no version of the price book was ever made without.
     """
-    # Before the entries: what is made meanwhile has its entry, or is not looked at.
-    there = {key: _versions(connection, org_id, kind) for key, kind in _KINDS.items()}
     told = _told(connection, org_id)
     compared = 0
     for key, kind in _KINDS.items():
+        stored = _stored(connection, org_id, kind, told[key])
         for version, digest in sorted(told[key].items()):
-            if (wrong := _difference(connection, org_id, kind, version, digest)) is not None:
+            if (wrong := _difference(stored, version, digest)) is not None:
                 return VersionsCompared(compared, f"version {version} of the {kind.name} {wrong}")
             compared += digest is not None
         first = 0 if kind.always_told else min(told[key], default=math.inf)
-        for version in there[key]:
+        for version in stored:
             if version > first and version not in told[key]:
                 wrong = f"version {version} of the {kind.name} has no audit entry: it was not made by Bursar"
                 return VersionsCompared(compared, wrong)
     return VersionsCompared(compared, None)
-
-
-def _versions(connection: Connection, org_id: str, kind: _Kind) -> list[int]:
-    table = kind.table.c
-    made = select(table.version).where(table.org_id == org_id).order_by(table.version)
-    return list(connection.execute(made).scalars())
 
 
 def _told(connection: Connection, org_id: str) -> Mapping[str, dict[int, str | None]]:
@@ -95,14 +90,24 @@ def _all_entries(connection: Connection, org_id: str) -> Iterator[Any]:
         below = entries[-1].entry
 
 
-def _difference(connection: Connection, org_id: str, kind: _Kind, version: int, digest: str | None) -> str | None:
+def _stored(
+    connection: Connection, org_id: str, kind: _Kind, told: Mapping[int, str | None]
+) -> Mapping[int, str | None]:
+    """The versions that there are, in order, with the hashes of those that are compared."""
     table = kind.table.c
-    row = connection.execute(
-        select(table.content).where(table.org_id == org_id, table.version == version)
-    ).one_or_none()
-    if row is None:
+    rows = connection.execute(
+        select(table.version, table.content)
+        .where(table.org_id == org_id)
+        .order_by(table.version)
+        .execution_options(yield_per=AT_A_TIME)
+    )
+    return {version: None if told.get(version) is None else kind.hash_of(content) for version, content in rows}
+
+
+def _difference(stored: Mapping[int, str | None], version: int, digest: str | None) -> str | None:
+    if version not in stored:
         return "is gone"
-    found = None if digest is None else kind.hash_of(row.content)
+    found = stored[version]
     if found == digest:
         return None
     if found is None:

@@ -60,11 +60,11 @@ class Database:
     @property
     def masked_url(self) -> str:
         """The URL without its password and without options, which may be secret too, for messages and pages."""
-        told = {name: value for name, value in self.url.query.items() if name in _WHERE}
-        shown = self.url.set(query=told).render_as_string(hide_password=True)
-        if len(told) == len(self.url.query):
+        told, others = _told_apart(self.url)
+        shown = told.render_as_string(hide_password=True)
+        if not others:
             return shown
-        return f"{shown}{'&' if told else '?'}***"
+        return f"{shown}{'&' if told.query else '?'}***"
 
     @property
     def is_sqlite(self) -> bool:
@@ -142,6 +142,12 @@ def _parse(url: str) -> URL:
     return parsed
 
 
+def _told_apart(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The URL with the options that only say where the server is, and the others, which may be secret."""
+    others = {name: value for name, value in url.query.items() if name not in _WHERE}
+    return url.difference_update_query(others), others
+
+
 def _engine(url: URL, *, read_only: bool) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
@@ -155,13 +161,13 @@ def _engine(url: URL, *, read_only: bool) -> Engine:
                 event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        # Options may be secret, and an engine shows its URL wherever it is printed.
-        told = {name: value for name, value in url.query.items() if name in _WHERE}
+        # An engine shows its URL wherever it is printed.
+        told, others = _told_apart(url)
         return create_engine(
-            url.set(query=told),
+            told,
             pool_pre_ping=True,
             connect_args={
-                **{name: value for name, value in url.query.items() if name not in _WHERE},
+                **others,
                 "connect_timeout": 5,
                 "options": _POSTGRES_OPTIONS + (_POSTGRES_READ_ONLY if read_only else ""),
             },

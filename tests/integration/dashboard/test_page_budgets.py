@@ -425,16 +425,21 @@ def test_an_operator_may_not_raise_for_good(
     assert len(history(database)) == 1
 
 
-def test_what_became_live_since_the_page_was_shown_is_not_changed_unseen(
-    governed: tuple[GovernanceService, Database],
-) -> None:
-    _, database = governed
-    app = open_page("budgets", budget="all")
+def raise_meanwhile(database: Database) -> None:
+    """Somebody else makes version 2 while a page is open."""
     raise_budget(
         database, "acme", "all", base=1, kind="month", new_limit_usd=Decimal(2), author="bob", reason="first",
         now=datetime.now(UTC),
     )  # fmt: skip
     st.cache_data.clear()
+
+
+def test_what_became_live_since_the_page_was_shown_is_not_changed_unseen(
+    governed: tuple[GovernanceService, Database],
+) -> None:
+    _, database = governed
+    app = open_page("budgets", budget="all")
+    raise_meanwhile(database)
     app.text_input(key="raise_for_a_while_1_reason").input("second")
     app.button(key="raise_for_a_while_1_submit").click().run()
     assert "Version 2 of the governance document" in " ".join(error.value.replace("\\", "") for error in app.error)
@@ -451,11 +456,7 @@ def test_once_the_page_shows_what_became_live_its_buttons_are_about_that(
 ) -> None:
     _, database = governed
     app = open_page("budgets", budget="all")
-    raise_budget(
-        database, "acme", "all", base=1, kind="month", new_limit_usd=Decimal(2), author="bob", reason="first",
-        now=datetime.now(UTC),
-    )  # fmt: skip
-    st.cache_data.clear()
+    raise_meanwhile(database)
     app.run()
     app.text_input(key="raise_for_a_while_2_reason").input("second")
     app.button(key="raise_for_a_while_2_submit").click().run()

@@ -59,7 +59,7 @@ def database(database_url: str, ledger_copies: LedgerCopies) -> Iterator[Databas
 
 
 def compared(database: Database) -> VersionsCompared:
-    with database.read() as connection:
+    with database.snapshot() as connection:
         return compare_versions(connection, "acme")
 
 
@@ -154,5 +154,5 @@ def test_a_cheaper_price_book_is_named(database: Database) -> None:
 
 
 def test_an_organization_without_versions_has_none(database: Database) -> None:
-    with database.read() as connection:
+    with database.snapshot() as connection:
         assert compare_versions(connection, "nobody") == VersionsCompared(0, None)
