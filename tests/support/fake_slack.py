@@ -14,10 +14,10 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.serving_thread import ServingThread
 from tests.support.slack_workspace import (
     HOOK_PATH,
     HOOK_STATUSES,
@@ -67,7 +67,7 @@ class Dropped:
 Misbehaviour = RateLimited | ServerError | Refused | Slow | Dropped
 
 
-class FakeSlack:
+class FakeSlack(ServingThread):
     """The server; use it as a context manager."""
 
     def __init__(self, token: str = TOKEN) -> None:
@@ -79,19 +79,10 @@ class FakeSlack:
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.slack = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="fake-slack")
+        self._serve(self._server, 0.05, name="fake-slack")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _release(self) -> None:
         self._stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     @property
     def base_url(self) -> str:

@@ -6,14 +6,15 @@ import json
 import threading
 import uuid
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from tests.support.serving_thread import ServingThread
 
-class FakeSocketMode:
+
+class FakeSocketMode(ServingThread):
     """The server; use it as a context manager."""
 
     def __init__(self) -> None:
@@ -22,17 +23,7 @@ class FakeSocketMode:
         self._acknowledged: list[str] = []
         self._connections = 0
         self._server = serve(self._talk, "127.0.0.1", 0)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="fake-socket-mode")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
+        self._serve(self._server, name="fake-socket-mode")
 
     @property
     def url(self) -> str:

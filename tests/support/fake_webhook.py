@@ -10,10 +10,10 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jobs.delivery.webhook_signature import Verdict, verify
+from tests.support.serving_thread import ServingThread
 
 SECRET = "a-secret-shared-with-receivers"
 
@@ -62,7 +62,7 @@ class Received:
         return content
 
 
-class FakeWebhook:
+class FakeWebhook(ServingThread):
     """The receiver; use it as a context manager."""
 
     def __init__(self) -> None:
@@ -71,19 +71,10 @@ class FakeWebhook:
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.receiver = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="fake-webhook")
+        self._serve(self._server, 0.05, name="fake-webhook")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _release(self) -> None:
         self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def encrypt(self, context: ssl.SSLContext) -> None:
         """Speak TLS from now on."""

@@ -10,17 +10,17 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.support.serving_thread import ServingThread
 
 CLIENT_ID = "bursar-pages"
 CLIENT_SECRET = "a-secret-of-the-client"
@@ -47,7 +47,7 @@ class _Code:
     account: Mapping[str, Any]
 
 
-class OidcServer:
+class OidcServer(ServingThread):
     """Use as a context manager."""
 
     def __init__(self) -> None:
@@ -60,18 +60,7 @@ class OidcServer:
         self._other_key = RSAKey.generate_key(2048, {"kid": "key-1", "use": "sig", "alg": "RS256"})
         self._codes: dict[str, _Code] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self._serve(self._http, 0.02, name="oidc-server", daemon=True)
 
     @property
     def issuer(self) -> str:
